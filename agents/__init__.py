@@ -1,0 +1,1 @@
+"""The school: policies, learning, evolution and evaluation of goal buddies and user buddies."""

@@ -1,0 +1,203 @@
+"""The two learning networks, in plain torch: what acts from a checkpoint needs nothing else.
+
+A user buddy scores its candidates with one shared network, so that shuffling the candidates shuffles the scores and
+nothing else (Zaheer et al. 2017), and any number of candidates fits. A goal buddy turns its flat observation into
+gains. Each network has a value head on the same trunk, and puts out *distribution inputs* (see `distributions`).
+Inputs are of order 1 already (`ammo_env.observations`), so nothing is standardised by running statistics, which
+would have to be restored exactly. Weights are drawn from a generator that is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from agents.distributions import MASKED, ActionDistribution, Head, action_distribution
+
+
+class NetworkSpec(BaseModel):
+    """Everything that rebuilds a network; plain data, stored beside the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    side: str
+    head: Head
+    obs_size: int
+    """F, length of one flat observation."""
+    action_size: int
+    """S of a slate; K of scores; number of moves of a nudge; continuous numbers of gains or steer."""
+    candidate_features: tuple[str, ...] = ()
+    """Names of the Fc columns of a candidate ("score" and "valid" are used); empty for goal buddies."""
+    context_size: int = 0
+    """Fx, length of the context after the candidates."""
+    hidden: tuple[int, ...]
+    initial_std: float = 0.5
+    initial_publish: float = 1.0
+    """Publish logit at the start."""
+
+    def distribution(self, inputs: Tensor) -> ActionDistribution:
+        """The action distribution over rows of distribution inputs."""
+        return action_distribution(self.head, inputs, num_slots=self.action_size)
+
+
+class BuddyNetwork(nn.Module):
+    """What every network offers: `forward(obs [B, F], mask) -> (distribution inputs [B, P], values [B])`."""
+
+    spec: NetworkSpec
+
+    def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
+class CandidateNetwork(BuddyNetwork):
+    """A user buddy: one score per candidate.
+
+        h_k = relu(E₂ relu(E₁ [c_k, x])),  pooled = [mean_k h_k, max_k h_k, x] over valid candidates,
+        logit_k = w·relu(H h_k + P pooled) + skip·(score_k − mean score)/sd score,  value = v·relu(V pooled)
+
+    The skip starts at 2: before any training the policy is a softmax over the belief's scores, a strong baseline.
+    Distribution inputs: [B, K] masked logits (slate), or [B, 3K] means, log sd, weights (scores).
+    """
+
+    def __init__(self, spec: NetworkSpec, generator: torch.Generator) -> None:
+        super().__init__()
+        self.spec = spec
+        self._score = spec.candidate_features.index("score")
+        self._valid = spec.candidate_features.index("valid")
+        wide, gain = spec.hidden[-1], math.sqrt(2)
+        widths = (len(spec.candidate_features) + spec.context_size, *spec.hidden)
+        self.encoder = nn.ModuleList(
+            linear(before, after, gain, generator) for before, after in pairwise(widths)
+        )
+        self.raise_candidate = linear(wide, wide, gain, generator, bias=False)
+        self.raise_pooled = linear(2 * wide + spec.context_size, wide, 1.0, generator)
+        self.logit = linear(wide, 1, 0.01, generator)
+        self.value_hidden = linear(2 * wide + spec.context_size, wide, gain, generator)
+        self.value = linear(wide, 1, 0.1, generator)
+        self.skip = nn.Parameter(torch.tensor(2.0))
+        if spec.head == "scores":
+            self.log_std = nn.Parameter(torch.tensor(math.log(spec.initial_std)))
+
+    def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`mask` [B, K] bool, True where a candidate is valid; None reads it from the observation."""
+        candidates, context = self._unflatten(obs)                                         # [B, K, Fc], [B, Fx]
+        valid = candidates[..., self._valid] > 0.5 if mask is None else mask                           # [B, K]
+        # Rows are candidates ([B·K, H]) up to the pooling: in-place steps on a view would copy it in the backward pass.
+        rows = torch.cat([candidates, context.unsqueeze(1).expand(-1, candidates.shape[1], -1)], -1).flatten(0, 1)
+        for layer in self.encoder:
+            rows = layer(rows).relu_()
+        pooled = torch.cat([*_pool(rows.unflatten(0, valid.shape), valid), context], dim=-1)     # [B, 2H + Fx]
+        raised = self.raise_candidate(rows).unflatten(0, valid.shape) + self.raise_pooled(pooled).unsqueeze(1)
+        skip = self.skip * standardised(candidates[..., self._score], valid)
+        logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
+        value = self.value(self.value_hidden(pooled).relu_()).squeeze(-1)
+        return self._inputs(logits, valid), value
+
+    def _unflatten(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        features = len(self.spec.candidate_features)
+        flat = obs.shape[-1] - self.spec.context_size
+        if flat % features:
+            raise ValueError(f"an observation of length {obs.shape[-1]} is not candidates of {features} features and "
+                             f"a context of {self.spec.context_size}: this network was made for another layout")
+        return obs[..., :flat].unflatten(-1, (-1, features)), obs[..., flat:]
+
+    def _inputs(self, logits: Tensor, valid: Tensor) -> Tensor:
+        if self.spec.head == "slate":
+            return logits.masked_fill(~valid, MASKED)
+        # Scores are bounded by the action space: squash, so that the best candidates do not tie at its edge.
+        mean = torch.tanh(logits / 4)
+        return torch.cat([mean, self.log_std.expand_as(mean), valid.to(mean.dtype)], dim=-1)
+
+
+class SteeringNetwork(BuddyNetwork):
+    """A goal buddy: a multilayer perceptron over the flat observation.
+
+    gains, steer: means of n numbers with a log standard deviation that does not depend on the state, a publish logit
+    that starts at `initial_publish`; distribution inputs [B, 2n + 2]. nudge: [B, moves] masked logits.
+    """
+
+    def __init__(self, spec: NetworkSpec, generator: torch.Generator) -> None:
+        super().__init__()
+        self.spec = spec
+        widths = (spec.obs_size, *spec.hidden)
+        self.trunk = nn.ModuleList(
+            linear(before, after, math.sqrt(2), generator) for before, after in pairwise(widths)
+        )
+        self.continuous = spec.head in ("gains", "steer")
+        self.action = linear(widths[-1], spec.action_size + self.continuous, 0.01, generator)
+        self.value = linear(widths[-1], 1, 0.1, generator)
+        if self.continuous:
+            self.log_std = nn.Parameter(torch.full((spec.action_size,), math.log(spec.initial_std)))
+            nn.init.constant_(self.action.bias[-1:], spec.initial_publish)
+
+    def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`mask`: may publish [B] (gains, steer) or allowed moves [B, moves] (nudge), bool; None allows all."""
+        hidden = obs
+        for layer in self.trunk:
+            hidden = layer(hidden).relu_()
+        action, value = self.action(hidden), self.value(hidden).squeeze(-1)
+        if not self.continuous:
+            return action if mask is None else action.masked_fill(~mask, MASKED), value
+        mean, publish = action[..., :-1], action[..., -1:]
+        weight = torch.ones_like(publish) if mask is None else mask.unsqueeze(-1).to(publish.dtype)
+        return torch.cat([mean, self.log_std.expand_as(mean), publish, weight], dim=-1), value
+
+
+def build_network(spec: NetworkSpec, seed: int) -> BuddyNetwork:
+    """The network of a spec, with weights drawn from `seed`."""
+    generator = torch.Generator().manual_seed(seed)
+    if spec.head in ("slate", "scores"):
+        return CandidateNetwork(spec, generator)
+    return SteeringNetwork(spec, generator)
+
+
+def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+    """An orthogonal linear layer with zero bias, drawn from `generator` and not from torch's global state."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    nn.init.orthogonal_(layer.weight, gain, generator=generator)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def standardised(score: Tensor, valid: Tensor) -> Tensor:
+    """(score − mean)/sd over the valid candidates of a row, [B, K]; 0 where fewer than two are valid."""
+    if valid.all():  # the usual case, in one fused operation
+        return F.layer_norm(score, score.shape[-1:], eps=1e-8)
+    count = valid.sum(-1, keepdim=True).clamp(min=1)
+    mean = score.masked_fill(~valid, 0.0).sum(-1, keepdim=True) / count
+    centred = (score - mean).masked_fill(~valid, 0.0)
+    return centred / ((centred**2).sum(-1, keepdim=True) / count + 1e-8).sqrt()
+
+
+def _pool(hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """([B, H] mean, [B, H] max) over valid candidates; 0 where there is none (hidden values are ≥ 0)."""
+    if valid.all():
+        return hidden.mean(1), _Max.apply(hidden)
+    kept = hidden.masked_fill(~valid.unsqueeze(-1), 0.0)
+    return kept.sum(1) / valid.sum(-1, keepdim=True).clamp(min=1), _Max.apply(kept)
+
+
+class _Max(torch.autograd.Function):
+    """max over axis 1 of [B, K, H] ≥ 0, with half the memory traffic of torch's own backward pass.
+
+    Candidates that tie at the maximum each get its whole gradient. Ties above zero do not happen, and those at zero
+    come out of a relu, which lets no gradient through.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        largest = hidden.amax(1)
+        ctx.save_for_backward(hidden, largest)
+        return largest
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        hidden, largest = ctx.saved_tensors
+        return torch.where(hidden == largest.unsqueeze(1), gradients[0].unsqueeze(1), 0.0)

@@ -1,0 +1,43 @@
+"""One protocol for everything that acts: a batched policy of one side, scripted, bandit, learned or
+all-knowing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammo_env.arrays import BoolArray, FloatArray
+from ammo_env.vector import VectorEnv
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a side's policies act on in one round, on NumPy whatever the world's backend is.
+
+    `env.world` holds hidden state: only a policy that says so in its docstring (the oracle) may look at it,
+    except for a user buddy's own belief and the vectors of the candidates it is shown, which are no secret.
+    """
+
+    obs: FloatArray  # [E, N, F]
+    mask: BoolArray  # as infos["action_mask"][side]
+    env: VectorEnv
+
+
+class Policy(Protocol):
+    """Acts for all seats of its side at once; seats that are somebody else's are simply not used."""
+
+    side: str
+
+    def act(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        """Actions [E, N, ...] in the environment's action kind of this side."""
+        ...
+
+
+def take_turn(env: VectorEnv, obs: dict[str, Any], side: str) -> Turn:
+    """The turn of a side from what `reset` or `step` returned."""
+    to_numpy = env.arrays.to_numpy
+    return Turn(to_numpy(obs[side]), to_numpy(env.action_masks()[side]), env)

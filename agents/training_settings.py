@@ -1,0 +1,80 @@
+"""Every setting of a training run, once: its default, its range and its meaning.
+
+The world has its own settings (`ammo_env.config`); these say how the two sides learn in it. Like those, they are
+frozen, refuse unknown keys, and are stored with every checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ammo_env.config import Section
+
+Side = Literal["user_buddy", "goal_buddy"]
+SIDES: tuple[Side, Side] = ("user_buddy", "goal_buddy")
+
+
+class SideSettings(Section):
+    """How one side learns: its members, its network and its part of the PPO loss."""
+
+    members: int = Field(1, ge=0, description="policies that learn on this side; 0: scripted policies fill all seats")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam step size")
+    hidden: tuple[int, ...] = Field((64, 64), min_length=1, strict=False, description="widths of the hidden layers")
+    minibatch: int = Field(1024, ge=1, description="rows per gradient step, small against the rows of an iteration")
+    entropy: float = Field(0.003, ge=0, description="weight of the entropy bonus")
+    initial_std: float = Field(0.5, gt=0, description="standard deviation of continuous actions at the start")
+    scripted_share: float = Field(0.0, ge=0, le=1, description="share of a world's seats given to scripted policies")
+    scripts: tuple[str, ...] = Field((), strict=False, description="names of the scripted policies, equally often")
+
+    @model_validator(mode="after")
+    def _seats_are_filled(self) -> SideSettings:
+        if self.members == 0 and not self.scripts:
+            raise ValueError("members=0 leaves the seats empty: name at least one policy in scripts")
+        return self
+
+
+class UserSideSettings(SideSettings):
+    """Defaults of the user buddies."""
+
+    hidden: tuple[int, ...] = Field((32, 32), min_length=1, strict=False, description="widths, per candidate")
+
+
+class GoalSideSettings(SideSettings):
+    """Defaults of the goal buddies: half the seats are scripted, so that learned seats can be judged against them.
+
+    Visibility is a contest, so its gradient is noisy: with 512 rows a step nothing but honesty was learned.
+    """
+
+    learning_rate: float = Field(2e-3, gt=0, description="Adam step size")
+    minibatch: int = Field(2048, ge=1, description="rows per gradient step")
+    initial_publish: float = Field(1.0, description="publish logit at the start; 1 publishes 73 % of the time")
+    scripted_share: float = Field(0.5, ge=0, le=1, description="share of a world's seats given to scripted policies")
+    scripts: tuple[str, ...] = Field(
+        ("random_script", "truthful", "chaser", "clickbait"), strict=False, description="names of the scripted policies"
+    )
+
+
+class TrainingSettings(Section):
+    """A whole training run."""
+
+    seed: int = Field(0, ge=0, description="seed of weights, draws, seats, minibatches and worlds")
+    iterations: int = Field(100, ge=1, description="iterations to train")
+    num_worlds: int = Field(64, ge=1, description="E, worlds stepped at once by one runner")
+    rounds_per_iteration: int = Field(64, ge=1, description="rounds that one iteration samples in every world")
+    measure_every: int = Field(4, ge=1, description="rounds between measurements of the worlds' metrics in training")
+    num_env_runners: int = Field(0, ge=0, description="remote runners; 0 samples in this process, without a cluster")
+    user_buddy: UserSideSettings = UserSideSettings()
+    goal_buddy: GoalSideSettings = GoalSideSettings()
+    gamma: float = Field(0.9, ge=0, le=1, description="discount per round")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
+    epochs: int = Field(3, ge=1, description="how often every row is trained on")
+    clip: float = Field(0.2, gt=0, description="PPO clip of the probability ratio")
+    value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
+    grad_clip: float = Field(0.5, gt=0, description="largest gradient norm of one member")
+    checkpoint_every: int = Field(10, ge=0, description="iterations between checkpoints; 0: only at the end")
+
+    def side(self, side: str) -> SideSettings:
+        """The settings of one side."""
+        return {"user_buddy": self.user_buddy, "goal_buddy": self.goal_buddy}[side]

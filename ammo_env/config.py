@@ -1,0 +1,311 @@
+"""Every setting of a world, once: its default, its range and its meaning.
+
+A world is described by one frozen `AmmoConfig`. A scenario file or a keyword override says only what differs;
+an unknown key is an error that names the nearest known one, and sizes that cannot be are refused before
+anything is built. Keys are dotted (`attention.num_slots`); a last part that is unique may stand alone
+(`num_slots`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be: names the key, the cause and, for a typo, the nearest known key."""
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown keys, NaN and silent type conversions are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class KnowledgeConfig(Section):
+    """What the MetaSpace is made of, drawn or read once per world and shared by all worlds of a batch."""
+
+    source: str = Field("synthetic", description="a registered knowledge source: synthetic, movielens")
+    path: str | None = Field(None, description="folder of a real data set; AMMO_DATA where it is not given")
+    seed: int = Field(0, ge=0, description="seed of the space itself; episodes are seeded by reset(seed)")
+    dim: int = Field(32, ge=2, le=4096, description="D, dimensions of the embedding space")
+    num_subspaces: int = Field(4, ge=1, description="M, subspaces (topics)")
+    facts_per_subspace: int = Field(
+        32, ge=1, description="F, human-verified vectors per subspace (synthetic)"
+    )
+    entities_per_subspace: int = Field(
+        64, ge=1, description="places where a goal buddy may be born (synthetic)"
+    )
+    cluster_strength: float = Field(
+        1.0, ge=0, description="length of the centre in fact = unit(centre + noise)"
+    )
+    fact_noise: float = Field(1.0, ge=0, description="length of the noise in fact = unit(centre + noise)")
+    anchor_noise: float = Field(0.3, ge=0, description="length of the noise in anchor = unit(fact + noise)")
+    max_interests: int = Field(3, ge=1, description="subspaces that one human's preference mixes (1..this)")
+    preference: Literal["mixture", "uniform"] = Field(
+        "mixture", description="mixture of facts, or uniform on the sphere (for the closed forms)"
+    )
+    pool_size: int = Field(2048, ge=2, description="humans to draw from in training (synthetic)")
+    heldout_size: int = Field(512, ge=1, description="humans never trained on (synthetic)")
+    heldout_share: float = Field(0.2, gt=0, lt=1, description="share of the people held out (real data)")
+    quality_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the mean preference that is kept: 0 is the taste-only world (movielens)",
+    )
+    min_ratings: int = Field(20, ge=1, description="ratings that a film needs to be an entity (movielens)")
+
+
+class GoalBuddyConfig(Section):
+    """The creators: how many, how far they can steer, what publishing costs."""
+
+    num_goal_buddies: int = Field(16, ge=1, description="G, goal buddies per world")
+    shelf_size: int = Field(4, ge=1, description="L, live creations per goal buddy")
+    steering_dim: int = Field(8, ge=1, description="A, steering dimensions (leading directions of the facts)")
+    steering_scale: float = Field(0.5, ge=0, le=2, description="kappa in e = unit(anchor + kappa W s)")
+    initial_spread: float = Field(0.5, ge=0, le=1, description="first shelf: s uniform in [-this, this]")
+    energy_cap: float = Field(4.0, gt=0, description="energy at birth, and the most a goal buddy can hold")
+    energy_regrowth: float = Field(0.5, ge=0, description="energy per round")
+    publish_cost: float = Field(1.0, ge=0, description="energy that one publication takes")
+    nudge_step: float = Field(0.25, gt=0, le=1, description="length of one nudge in steering coordinates")
+
+
+class HumanConfig(Section):
+    """The simulated humans and how their hidden preferences move."""
+
+    num_humans: int = Field(8, ge=1, description="U, humans (and user buddies) per world")
+    pool: Literal["train", "heldout"] = Field("train", description="which people are drawn at reset")
+    drift_rho: float = Field(
+        1.0, ge=0, le=1, description="rho, correlation of q over one round; 1 is no drift"
+    )
+    drift_mode: Literal["population", "isotropic"] = Field(
+        "population", description="wander among what people like, or isotropically (exactly rho)"
+    )
+
+
+class AttentionConfig(Section):
+    """What a user buddy is shown and how many slots it fills."""
+
+    num_candidates: int = Field(16, ge=1, description="K, candidates shown to a user buddy")
+    num_slots: int = Field(4, ge=1, description="S, attention slots of a human")
+    fresh_share: float = Field(
+        0.25, ge=0, le=1, description="share of the K that is fresh; the rest is semantic"
+    )
+    fresh: Literal["random", "newest"] = Field("random", description="what the fresh share holds")
+
+
+class AippFaults(Section):
+    """How a human's answer departs from the truth; every subspace may override these."""
+
+    kind: str = Field("rating", description="a registered oracle: rating, click, choice")
+    noise: float = Field(0.5, ge=0, description="standard deviation added to the affinity, utility units")
+    bait: float = Field(
+        0.3, description="affinity = e.q + bait * grounding_error: false content pleases more"
+    )
+    response: float = Field(1.0, ge=0, le=1, description="probability that an item is answered at all")
+    latency: int = Field(0, ge=0, description="rounds until an answer arrives")
+    position_decay: float = Field(0.7, gt=0, le=1, description="click: slot k is examined with this ** k")
+    sharpness: float = Field(4.0, gt=0, description="click, choice: slope of the response in utility")
+    threshold: float = Field(0.4, description="click: utility of an even chance; choice: utility of no click")
+
+
+class AippConfig(AippFaults):
+    """The preference oracle of every subspace, with exceptions by subspace index."""
+
+    subspaces: dict[int, dict[str, Any]] = Field(
+        default_factory=dict, description="settings of single subspaces that differ, by index 0..M-1"
+    )
+
+    def of_subspace(self, index: int) -> AippFaults:
+        """The settings in force in one subspace."""
+        base = self.model_dump(exclude={"subspaces"})
+        return build(AippFaults, {**base, **self.subspaces.get(index, {})}, f"aipp.subspaces.{index}.")
+
+
+class BeliefConfig(Section):
+    """What a user buddy assumes before the first answer."""
+
+    prior: Literal["population", "zero"] = Field(
+        "population", description="mean and variance of the pool of humans, or ignorance (0, 1/D)"
+    )
+
+
+class RewardConfig(Section):
+    """Weights of the named reward terms."""
+
+    user_buddy: Literal["regret", "feedback"] = Field(
+        "regret", description="-regret/S, or the answers that arrived"
+    )
+    societal: float = Field(
+        0.0, ge=0, le=1, description="weight of the group's mean in a user buddy's reward"
+    )
+    honesty_price: float = Field(
+        1.0, ge=0, description="lambda, price of the mean grounding error of a shelf"
+    )
+    energy_price: float = Field(0.0, ge=0, description="price of one publication")
+
+
+class ObservationConfig(Section):
+    """What a buddy may see."""
+
+    goal_view: Literal["market", "own_feedback"] = Field(
+        "market", description="platform-wide demand and supply, or only what its own creations earned"
+    )
+    provenance_noise: float = Field(0.3, ge=0, description="noise of the provenance signal of a creation")
+
+
+class ActionConfig(Section):
+    """The action space of each side; None follows `continuous`."""
+
+    continuous: bool = Field(
+        False, description="all spaces Box (scores, gains) instead of discrete (slate, nudge)"
+    )
+    user_buddy: Literal["slate", "scores"] | None = Field(None, description="action kind of the user buddies")
+    goal_buddy: Literal["nudge", "gains", "steer"] | None = Field(
+        None, description="action kind of the goal buddies"
+    )
+
+    @property
+    def user_mode(self) -> Literal["slate", "scores"]:
+        return self.user_buddy or ("scores" if self.continuous else "slate")
+
+    @property
+    def goal_mode(self) -> Literal["nudge", "gains", "steer"]:
+        return self.goal_buddy or ("gains" if self.continuous else "nudge")
+
+
+class EpisodeConfig(Section):
+    """How long a world lives."""
+
+    num_rounds: int = Field(64, ge=1, description="T, rounds until truncation")
+
+
+class AmmoConfig(Section):
+    """A whole world."""
+
+    description: str = Field("", description="the scenario in one sentence")
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+    goal_buddies: GoalBuddyConfig = GoalBuddyConfig()
+    humans: HumanConfig = HumanConfig()
+    attention: AttentionConfig = AttentionConfig()
+    aipp: AippConfig = AippConfig()
+    beliefs: BeliefConfig = BeliefConfig()
+    rewards: RewardConfig = RewardConfig()
+    observations: ObservationConfig = ObservationConfig()
+    actions: ActionConfig = ActionConfig()
+    episode: EpisodeConfig = EpisodeConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> AmmoConfig:
+        slots, shown = self.attention.num_slots, self.attention.num_candidates
+        live = self.goal_buddies.num_goal_buddies * self.goal_buddies.shelf_size
+        if slots > shown:
+            raise ValueError(
+                f"attention.num_slots={slots} > attention.num_candidates={shown}: a slate is filled "
+                "from the candidates, so raise num_candidates or lower num_slots"
+            )
+        if shown > live:
+            raise ValueError(
+                f"attention.num_candidates={shown} > {live} live creations (num_goal_buddies * "
+                "shelf_size): lower num_candidates or add creations"
+            )
+        if self.goal_buddies.steering_dim > self.knowledge.dim:
+            raise ValueError(
+                f"goal_buddies.steering_dim={self.goal_buddies.steering_dim} > knowledge.dim="
+                f"{self.knowledge.dim}: lower steering_dim or raise dim"
+            )
+        for index in self.aipp.subspaces:
+            if not 0 <= index < self.knowledge.num_subspaces:
+                raise ValueError(
+                    f"aipp.subspaces names subspace {index}, but there are "
+                    f"{self.knowledge.num_subspaces} (0..{self.knowledge.num_subspaces - 1})"
+                )
+            self.aipp.of_subspace(index)
+        return self
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def dotted_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """All settings of a model as dotted keys, depth first."""
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += dotted_keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def apply_overrides(
+    model: type[BaseModel], values: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`values` with `overrides` on top: nested mappings, dotted keys, or a last part that is unique.
+
+    Raises `ConfigError` for an unknown or ambiguous key.
+    """
+    merged = _merged(dict(values), {})
+    for key, value in overrides.items():
+        # An index (aipp.subspaces.0.noise) is the only part of a key that is a number.
+        parts = [int(part) if part.isdecimal() else part for part in _resolve(model, key).split(".")]
+        merged = _merged(merged, _nested(parts, value))
+    return merged
+
+
+def build(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
+    """Validate `values` into `model`; every error names its key. Raises `ConfigError`."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(model, prefix, item) for item in error.errors())) from None
+
+
+def _resolve(model: type[BaseModel], key: str) -> str:
+    known = dotted_keys(model)
+    if key.split(".")[0] in model.model_fields:
+        return key
+    matches = [name for name in known if name.split(".")[-1] == key]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ConfigError(f"'{key}' is ambiguous: it may be {' or '.join(matches)}; give the whole key")
+    raise ConfigError(f"unknown setting '{key}'{_nearest(key, known)}")
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    sections = {name.rsplit(".", 1)[0] for name in known if "." in name}
+    close = difflib.get_close_matches(key, [*sorted(sections), *known], n=1, cutoff=0.0)
+    last = key.split(".")[-1]
+    by_last = difflib.get_close_matches(last, [name.split(".")[-1] for name in known], n=1, cutoff=0.7)
+    if by_last:
+        close = [name for name in known if name.split(".")[-1] == by_last[0]]
+    return f"; the nearest is '{close[0]}'" if close else ""
+
+
+def _nested(parts: list[Any], value: Any) -> dict[Any, Any]:
+    return {parts[0]: value if len(parts) == 1 else _nested(parts[1:], value)}
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = {
+        name: _merged(value, {}) if isinstance(value, Mapping) else value for name, value in base.items()
+    }
+    for name, value in over.items():
+        both = isinstance(result.get(name), Mapping) and isinstance(value, Mapping)
+        result[name] = _merged(result[name], value) if both else value
+    return result
+
+
+def _explain(model: type[BaseModel], prefix: str, item: Any) -> str:
+    key = prefix + ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = [prefix + name for name in dotted_keys(model)]
+        return f"unknown setting '{key}'{_nearest(key, known)}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (got {item['input']!r})" if item["loc"] else message

@@ -1,0 +1,143 @@
+"""Metrics: what a round was like, each a pure function with its formula, range and empty case.
+
+`measure` gives every metric of one round by name, [E]; `Meter` adds rounds up to episodes. Ratios of sums, never means
+of ratios: normalised regret = sum_t R / sum_t R_bar, so random = 1 and a best slate = 0 in every scenario.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammo_env.arrays import Array, FloatArray
+from ammo_env.memory import DECAY
+from ammo_env.state import Round, State
+
+# A creation farther than this from its nearest fact counts as misinformation: half the distance of strangers at 60
+# degrees, and about twice the distance at which an honest goal buddy is born.
+MISINFORMATION = 0.5
+
+
+def gini(shares: Array) -> FloatArray:
+    """Gini coefficient along the last axis of non-negative shares [..., n], in [0, 1 - 1/n]; 0 where all are 0.
+
+    G = sum_i (2i - n - 1) x_(i) / (n sum x), i = 1..n ascending.
+    """
+    x = np.sort(np.asarray(shares, dtype=np.float64), axis=-1)
+    n = x.shape[-1]
+    total = x.sum(axis=-1)
+    weighted = (x * (2 * np.arange(1, n + 1) - n - 1)).sum(axis=-1)
+    return np.where(total > 0, weighted / np.where(total > 0, n * total, 1.0), 0.0).astype(np.float32)
+
+
+def intra_slate_diversity(vectors: Array, filled: Array) -> FloatArray:
+    """Mean of 1 - e.e' over pairs of filled slots, [..., S, D] -> [...], in [0, 2]; 0 with fewer than two items."""
+    x = vectors * filled[..., None]
+    count = filled.sum(axis=-1).astype(np.float64)
+    together = x.sum(axis=-2)
+    pairs = count * (count - 1.0)
+    similar = np.vecdot(together, together) - np.vecdot(x, x).sum(axis=-1)
+    return np.where(pairs > 0, 1.0 - similar / np.where(pairs > 0, pairs, 1.0), 0.0).astype(np.float32)
+
+
+def polarisation(q: Array) -> FloatArray:
+    """Mean over pairs of humans of (1 - q.q')/2: [E, U, D] -> [E], 0 = all agree, 1/2 = unrelated; 0 for one human."""
+    people = q.shape[-2]
+    if people < 2:
+        return np.zeros(q.shape[0], dtype=np.float32)
+    together = q.sum(axis=-2)
+    similar = (np.vecdot(together, together) - np.vecdot(q, q).sum(axis=-1)) / (people * (people - 1))
+    return np.asarray(0.5 * (1.0 - similar), dtype=np.float32)
+
+
+def mean_where(values: Array, present: Array) -> FloatArray:
+    """Mean of `values` [E, ...] over what is present, per world [E]; 0 where nothing is."""
+    axes = tuple(range(1, values.ndim))
+    count = present.sum(axis=axes)
+    total = (values * present).sum(axis=axes)
+    return np.asarray(total / np.maximum(count, 1), dtype=np.float32)
+
+
+def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[str, FloatArray]:
+    """Every metric of the round that has just been played, per world [E].
+
+    regret, random_regret, retrieval_regret: means over humans of R, R_bar and of best-of-corpus minus best-of-shown.
+    engagement: mean answer given. welfare: mean true e.q of the slots. misinformation: mean grounding error of what
+    was seen; misinformation_rate: share of it above `MISINFORMATION`. exposure_gini, coverage: of creators by this
+    round's exposure. diversity: within slates. novelty: mean 1 - cos(item, recent consumption before it).
+    polarisation: of hidden preferences. preference_gap: mean |q - q_hat|. published: share of goal buddies.
+    """
+    judged, impression = happened.judgement, happened.impression
+    utility, filled = to_numpy(judged.utility), to_numpy(impression.filled)
+    candidates = to_numpy(happened.candidates)
+    best_shown = np.sort(np.take_along_axis(utility, candidates, -1), axis=-1)[..., -slots:].sum(axis=-1)
+    error, vectors = to_numpy(judged.grounding_error), to_numpy(impression.vectors)
+    exposure = to_numpy(judged.visibility)
+    envs, goals = happened.published.shape
+    by_goal = exposure.reshape(envs, goals, -1).sum(axis=-1)
+    # The memory has absorbed this round's slates already: undo that.
+    seen = (vectors * filled[..., None]).mean(axis=-2)
+    before = (to_numpy(state.memory.recent) - (1.0 - DECAY) * seen) / DECAY
+    q, believed = to_numpy(state.q), to_numpy(state.beliefs.mean)
+    return {
+        "regret": to_numpy(judged.regret).mean(axis=-1),
+        "random_regret": to_numpy(judged.random_regret).mean(axis=-1),
+        "retrieval_regret": (to_numpy(judged.best) - best_shown).mean(axis=-1),
+        "engagement": mean_where(to_numpy(impression.feedback.value), to_numpy(impression.feedback.answered)),
+        "welfare": mean_where(to_numpy(judged.shown_utility), filled),
+        "misinformation": mean_where(error, filled),
+        "misinformation_rate": mean_where((error > MISINFORMATION).astype(np.float32), filled),
+        "exposure_gini": gini(by_goal),
+        "coverage": (by_goal > 0).mean(axis=-1, dtype=np.float32),
+        "diversity": intra_slate_diversity(vectors, filled).mean(axis=-1),
+        "novelty": mean_where(1.0 - np.vecdot(vectors, before[:, :, None, :]), filled),
+        "polarisation": polarisation(q),
+        "preference_gap": np.linalg.norm(q - believed, axis=-1).mean(axis=-1),
+        "published": to_numpy(happened.published).mean(axis=-1, dtype=np.float32),
+    }
+
+
+class Meter:
+    """Adds up rounds of a batch of worlds; `summary` gives one number per metric and per world or over all."""
+
+    def __init__(self) -> None:
+        self._rounds: list[dict[str, NDArray[Any]]] = []
+
+    @classmethod
+    def joined(cls, meters: list[Meter]) -> Meter:
+        """Meters over the same number of rounds, their worlds side by side."""
+        if len({len(meter._rounds) for meter in meters}) != 1:
+            raise ValueError("only meters over the same number of rounds can be joined, and at least one")
+        joined = cls()
+        for rows in zip(*(meter._rounds for meter in meters), strict=True):
+            joined.add({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+        return joined
+
+    def add(self, metrics: dict[str, FloatArray]) -> None:
+        """One round, as `measure` gives it."""
+        self._rounds.append(metrics)
+
+    def by_world(self) -> dict[str, NDArray[np.float64]]:
+        """Means over the rounds per world, [E]; `regret_late` and `random_regret_late` over their second half."""
+        if not self._rounds:
+            raise ValueError("nothing was measured: add() a round first")
+        table = {name: np.stack([row[name] for row in self._rounds]).astype(np.float64) for name in self._rounds[0]}
+        late = len(self._rounds) // 2
+        result = {name: rows.mean(axis=0) for name, rows in table.items()}
+        return result | {f"{name}_late": table[name][late:].mean(axis=0) for name in ("regret", "random_regret")}
+
+    def summary(self) -> dict[str, float]:
+        """One number per metric: the mean over rounds and worlds, and the ratios of sums
+        normalised_regret = R / R_bar, normalised_regret_late (second half of the rounds),
+        normalised_retrieval_regret (what retrieval alone costs); cumulative_regret is the sum over rounds."""
+        result = {name: float(values.mean()) for name, values in self.by_world().items()}
+        result["cumulative_regret"] = result["regret"] * len(self._rounds)
+        for name, above, below in (
+            ("normalised_regret", "regret", "random_regret"),
+            ("normalised_regret_late", "regret_late", "random_regret_late"),
+            ("normalised_retrieval_regret", "retrieval_regret", "random_regret"),
+        ):
+            result[name] = result[above] / max(result[below], 1e-9)
+        return result

@@ -1,0 +1,92 @@
+"""The MetaSpace: facts, steering bases and the population's moments, in principal coordinates.
+
+All content computations are dot products, so the whole space may be rotated. It is rotated once, into the
+principal axes of the pool of preferences: there the population covariance is diagonal, which lets beliefs and
+drift work with a variance vector instead of a D x D matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ammo_env.arrays import BoolArray, FloatArray, IntArray
+from ammo_env.config import ConfigError
+from ammo_env.knowledge import Knowledge
+
+
+@dataclass(frozen=True)
+class MetaSpace:
+    """World constants, shared by all E worlds of a batch."""
+
+    facts: FloatArray  # [M, F, D] unit, zero-padded
+    fact_mask: BoolArray  # [M, F]
+    steering: FloatArray  # [M, D, A] orthonormal columns: leading directions of the facts
+    entities: FloatArray  # [N, D] unit
+    entity_subspace: IntArray  # [N]
+    preferences: FloatArray  # [P, D] unit: the pool that humans are drawn from
+    mean: FloatArray  # [D] mean preference of the training pool
+    variance: FloatArray  # [D] variance of the training pool along each coordinate (its principal axes)
+
+    @property
+    def dim(self) -> int:
+        return int(self.facts.shape[-1])
+
+
+def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaSpace:
+    """The MetaSpace of a knowledge source; humans come from its held-out people if `heldout`.
+
+    The population's moments are always the training people's: nothing is learnt from the held-out ones.
+    """
+    mean, variance, axes = principal_axes(knowledge.preferences)
+    facts = (knowledge.facts @ axes).astype(np.float32)
+    pool = knowledge.heldout_preferences if heldout else knowledge.preferences
+    return MetaSpace(
+        facts=facts,
+        fact_mask=knowledge.fact_mask,
+        steering=np.stack(
+            [steering_basis(facts[m][knowledge.fact_mask[m]], steering_dim) for m in range(len(facts))]
+        ),
+        entities=(knowledge.entities @ axes).astype(np.float32),
+        entity_subspace=knowledge.entity_subspace,
+        preferences=(pool @ axes).astype(np.float32),
+        mean=mean,
+        variance=variance,
+    )
+
+
+def principal_axes(preferences: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean [D] and variances [D] in principal coordinates; the rotation [D, D] (columns, largest first)."""
+    mean = preferences.mean(axis=0, dtype=np.float64)
+    centred = preferences - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(preferences))
+    axes = _fixed_signs(vectors[:, ::-1])
+    return (
+        (mean @ axes).astype(np.float32),
+        np.maximum(values[::-1], 0.0).astype(np.float32),
+        axes.astype(np.float32),
+    )
+
+
+def steering_basis(facts: FloatArray, steering_dim: int) -> FloatArray:
+    """W [D, A]: the A leading right-singular directions of the facts, orthonormal, signs fixed.
+
+    Raises `ConfigError` where D < A. With fewer facts than A the basis is completed by arbitrary orthonormal
+    directions, so that W always has A orthonormal columns.
+    """
+    dim = facts.shape[-1]
+    if steering_dim > dim:
+        raise ConfigError(
+            f"goal_buddies.steering_dim={steering_dim} > knowledge.dim={dim}: lower steering_dim"
+        )
+    _, _, directions = np.linalg.svd(facts, full_matrices=len(facts) < steering_dim)
+    return np.ascontiguousarray(_fixed_signs(directions[:steering_dim].T), dtype=np.float32)
+
+
+def _fixed_signs(columns: NDArray[Any]) -> NDArray[Any]:
+    """Columns with their largest entry positive: a decomposition leaves the sign to its library."""
+    largest = np.take_along_axis(columns, np.abs(columns).argmax(axis=0)[None], 0)
+    return np.asarray(columns * np.sign(largest))

@@ -1,0 +1,61 @@
+"""Actions as they come from outside, checked before they touch a world.
+
+Discrete actions out of range are errors. Box actions must be finite; finite values outside the box are
+clipped. An action that a mask forbids (publishing without energy) has no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from ammo_env.arrays import Array
+
+
+def check_actions(
+    arrays: Any, side: str, actions: Array, space: spaces.Space[Any], batch: tuple[int, int]
+) -> Array:
+    """Actions [E, N, ...] of a side as the backend's array, in range. Raises `ValueError` with the agent."""
+    xp = arrays.xp
+    try:
+        values = arrays.asarray(actions)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"actions of side '{side}' are not an array of numbers: {error}") from None
+    continuous, kind = isinstance(space, spaces.Box), arrays.kind(values)
+    if kind not in ("if" if continuous else "i"):
+        wanted = "numbers" if continuous else "integers"
+        raise ValueError(f"actions of side '{side}' are {values.dtype}, expected {wanted} for {space}")
+    expected = (*batch, *(space.shape or ()))
+    if tuple(values.shape) != expected:
+        raise ValueError(
+            f"actions of side '{side}' have shape {tuple(values.shape)}, expected {expected} for {space}"
+        )
+    if isinstance(space, spaces.Box):
+        if kind == "i":
+            values = xp.astype(values, arrays.float32)
+        finite = xp.isfinite(values)
+        if not finite.all():
+            _refuse(arrays, side, ~finite, values, "is not finite; a policy that returns NaN has diverged")
+        values = values.clip(float(space.low.flat[0]), float(space.high.flat[0]))
+        return xp.astype(values, arrays.float32, copy=False)
+    if values.dtype != arrays.int64:
+        values = xp.astype(values, arrays.int64)
+    high = int(space.n if isinstance(space, spaces.Discrete) else space.nvec.flat[0])  # type: ignore[attr-defined]
+    if values.min() < 0 or values.max() >= high:
+        _refuse(arrays, side, (values < 0) | (values >= high), values, f"is out of range 0..{high - 1}")
+    return values
+
+
+def check_seed(seed: Any) -> None:
+    """Raises `ValueError` unless `seed` is None or a whole number, at least 0."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):
+        raise ValueError(f"seed {seed!r}: a seed is a whole number, 0 or more, or None to go on without one")
+
+
+def _refuse(arrays: Any, side: str, wrong: Array, values: Array, why: str) -> None:
+    place = [int(part[0]) for part in arrays.to_numpy(wrong).nonzero()]
+    value = arrays.to_numpy(values)[tuple(place)]
+    raise ValueError(f"action {value} of {side}_{place[1]} {why}")

@@ -1,0 +1,159 @@
+"""The batched face: E worlds as arrays by side, for trainers and for anyone who wants speed.
+
+Observations are built here from the world's state by `observations.py`, and each side's action kind is
+translated into what a world understands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ammo_env import observations, steering
+from ammo_env.arrays import Array, FloatArray, get_arrays, row_starts
+from ammo_env.config import AmmoConfig
+from ammo_env.market import look_around
+from ammo_env.metrics import measure
+from ammo_env.observations import CandidateView, Layout
+from ammo_env.spaces import action_space, observation_space
+from ammo_env.state import Actions, Round
+from ammo_env.validation import check_actions
+from ammo_env.world import World
+
+SIDES = ("user_buddy", "goal_buddy")
+
+
+class VectorEnv:
+    """E worlds stepped together; see `metaspace_v0.vec_env`.
+
+    obs[side] float32 [E, N, F]; rewards[side] float32 [E, N]; terminations, truncations bool [E]. All worlds
+    start and truncate together after `episode.num_rounds` rounds; `reset(None)` then begins the next episodes
+    on the same random stream. `last_round` holds everything that happened in the last round, hidden
+    quantities included.
+    """
+
+    def __init__(
+        self, config: AmmoConfig, num_envs: int = 1, backend: str = "numpy", device: str = "cpu"
+    ) -> None:
+        self.config, self.num_envs = config, num_envs
+        self.world = World(config, num_envs, get_arrays(backend, device))
+        self.arrays = self.world.arrays
+        self.num_agents = {"user_buddy": self.world.num_humans, "goal_buddy": self.world.num_goals}
+        self.observation_layouts: dict[str, Layout] = {
+            "user_buddy": observations.user_layout(config.attention.num_candidates),
+            "goal_buddy": observations.goal_layout(
+                config.goal_buddies.steering_dim, config.observations.goal_view == "market"
+            ),
+        }
+        self.observation_spaces = {side: observation_space(self.observation_layouts[side]) for side in SIDES}
+        self.action_spaces = {side: action_space(config, side) for side in SIDES}
+        self.last_round: Round | None = None
+
+    def reset(self, seed: int | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Begin new episodes in all worlds -> obs, infos (infos["action_mask"][side])."""
+        self.world.reset(seed)
+        self._anchored = self.world.seats.project(self.world.state.anchors)
+        self.last_round = None
+        return self._observe(), {"action_mask": self.action_masks()}
+
+    def step(
+        self, actions: dict[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array], Array, Array, dict[str, Any]]:
+        """One round of every world; actions by side, in the shapes of DESIGN's action kinds.
+
+        Raises `ValueError` for a missing side, a wrong shape or an action out of range, and `RuntimeError`
+        before the first reset or after the end.
+        """
+        world = self.world
+        if world.state.now >= self.config.episode.num_rounds:
+            raise RuntimeError("the episode is over: call reset() before the next step()")
+        understood = self._translate(actions)
+        self.last_round = None  # lets go of large arrays before the next ones are made
+        self.last_round = happened = world.step(understood)
+        over = world.state.now >= self.config.episode.num_rounds
+        never = np.zeros(self.num_envs, dtype=np.bool_)
+        infos = {"action_mask": self.action_masks(), "reward_terms": happened.reward_terms}
+        return self._observe(), happened.rewards, never, never | over, infos
+
+    def measure(self) -> dict[str, FloatArray]:
+        """Every metric of the last round, per world [E]; see `ammo_env.metrics`."""
+        if self.last_round is None:
+            raise RuntimeError("nothing to measure yet: step() first")
+        slots = self.config.attention.num_slots
+        return measure(self.world.state, self.last_round, slots, self.arrays.to_numpy)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that a continuation depends on, as plain dicts and arrays."""
+        return self.world.get_state()
+
+    def set_state(self, saved: dict[str, Any]) -> dict[str, Array]:
+        """Go on from a `get_state` of the same configuration -> the observations at that point."""
+        self.world.set_state(saved)
+        self._anchored = self.world.seats.project(self.world.state.anchors)
+        self.last_round = None
+        return self._observe()
+
+    def may_publish(self) -> Array:
+        """[E, G] bool: which goal buddies have the energy for one publication."""
+        return self.world.state.corpus.energy >= self.config.goal_buddies.publish_cost
+
+    def action_masks(self) -> dict[str, Array]:
+        """Masks of the coming round: user_buddy [E, U, K]; goal_buddy [E, G, moves] for nudges, or [E, G]."""
+        config = self.config
+        valid = self.world.state.candidates >= 0  # all of them: there are never fewer creations than candidates
+        able = self.may_publish()
+        if config.actions.goal_mode == "nudge":
+            moves = self.arrays.constant(np.arange, steering.num_nudges(config.goal_buddies.steering_dim))
+            able = able[..., None] | (moves == steering.HOLD)
+        return {"user_buddy": valid, "goal_buddy": able}
+
+    def _translate(self, actions: dict[str, Array]) -> Actions:
+        config, arrays = self.config, self.arrays
+        if not isinstance(actions, Mapping) or set(actions) != set(SIDES):
+            given = tuple(actions) if isinstance(actions, Mapping) else type(actions).__name__
+            raise ValueError(f"step() needs a dict of actions by side {SIDES}, got {given}")
+        positions, chosen = (
+            check_actions(
+                arrays, side, actions[side], self.action_spaces[side], (self.num_envs, self.num_agents[side])
+            )
+            for side in SIDES
+        )
+        if config.actions.user_mode == "scores":
+            positions = arrays.top_k(positions, config.attention.num_slots)
+        elif config.attention.num_slots == 1:
+            positions = positions.reshape(self.num_envs, -1, 1)
+        if config.actions.goal_mode == "steer":
+            steered, willing = steering.from_steer(arrays, chosen)
+        else:
+            last, view = self.world.state.corpus.steering, self._goal_view
+            if config.actions.goal_mode == "gains":
+                steered, willing = steering.from_gains(arrays, chosen, view.demand, view.fact, last)
+            else:
+                step = config.goal_buddies.nudge_step
+                steered, willing = steering.from_nudges(arrays, chosen, view.demand, view.fact, last, step)
+        return Actions(positions, steered, willing)
+
+    def _observe(self) -> dict[str, Array]:
+        world, state, arrays = self.world, self.world.state, self.arrays
+        flat = state.candidates + world.world_row
+        creator = arrays.take(world.seats.owner, state.candidates)
+        view = CandidateView(
+            flat=flat,
+            vectors=arrays.take_rows(state.corpus.vectors, flat),
+            score=state.score,
+            creator_row=creator + arrays.constant(row_starts, self.num_envs, world.num_humans, world.num_goals),
+        )
+        self._goal_view = look_around(arrays, world.seats, state, self._anchored, self.config)
+        belief = (state.beliefs.mean, state.beliefs.variance)
+        rounds = self.config.episode.num_rounds
+        return {
+            "user_buddy": observations.observe_user_buddies(
+                arrays, state.corpus, state.memory, belief, view, state.now, rounds
+            ),
+            "goal_buddy": observations.observe_goal_buddies(
+                arrays, state.corpus, state.memory, self._goal_view,
+                self.config.goal_buddies.energy_cap, state.now, rounds,
+            ),
+        }  # fmt: skip

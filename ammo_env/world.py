@@ -1,0 +1,244 @@
+"""The world: E worlds stepped as one, every array with the batch axis first.
+
+`World.step` is the story of one round. Both sides act at once on what they were last shown: slates are
+formed, humans answer, everything is judged against the hidden preferences, new creations are published,
+beliefs absorb the answers that have arrived, preferences drift, and the next candidates are retrieved. The
+world owns its random stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ammo_env import attention, beliefs, creations, humans, memory, rewards
+from ammo_env.aipp import Aipp
+from ammo_env.arrays import Array, Draws, get_arrays, row_starts
+from ammo_env.beliefs import Beliefs
+from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.knowledge import load_knowledge
+from ammo_env.memory import Impression
+from ammo_env.space import MetaSpace, build_space
+from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
+from ammo_env.validation import check_seed
+
+RETRIEVAL_SIZE = 1 << 22  # scores that retrieval holds at a time
+
+
+class World:
+    """E worlds of one configuration.
+
+    Call `reset(seed)`, then `step(actions)` until `state.now` is the number of rounds. `arrays` is the array
+    door (NumPy by default); a door whose `draws(seed)` returns another stream injects its noise. `space`
+    replaces the MetaSpace that the configuration names (closed-form tests, worlds of one's own).
+    """
+
+    def __init__(
+        self, config: AmmoConfig, num_envs: int = 1, arrays: Any = None, space: MetaSpace | None = None
+    ) -> None:
+        if not isinstance(num_envs, int) or num_envs < 1:
+            raise ConfigError(f"num_envs={num_envs!r}: a batch holds a whole number of worlds, at least one")
+        self.config, self.num_envs = config, num_envs
+        self.arrays = arrays if arrays is not None else get_arrays("numpy")
+        buddies = config.goal_buddies
+        self.space = space or build_space(
+            load_knowledge(config.knowledge), buddies.steering_dim, config.humans.pool == "heldout"
+        )
+        self.num_goals, self.num_humans = buddies.num_goal_buddies, config.humans.num_humans
+        self.num_live = self.num_goals * buddies.shelf_size
+        self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
+        self.seats = creations.Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
+        self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
+        self._mean, self._variance = map(self.arrays.asarray, (self.space.mean, self.space.variance))
+        self._deviation = self.arrays.xp.sqrt(self._variance)
+        # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
+        self.world_row = self.arrays.constant(row_starts, num_envs, 1, self.num_live)
+        self.human_row = self.arrays.constant(row_starts, num_envs, self.num_humans, self.num_live)
+        # Retrieval scans the corpus for so many humans at once that its work arrays stay small.
+        crowd = max(1, RETRIEVAL_SIZE // (num_envs * self.num_live))
+        self._crowds = [slice(start, start + crowd) for start in range(0, self.num_humans, crowd)]
+        self._state: State | None = None
+        self._draws: Draws | None = None
+
+    @property
+    def state(self) -> State:
+        """The state, hidden parts included. Raises `RuntimeError` before the first reset."""
+        if self._state is None:
+            raise RuntimeError("the world has no state yet: call reset() first")
+        return self._state
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin new episodes. A seed starts the random stream anew; None continues it (at first: entropy)."""
+        check_seed(seed)
+        if seed is not None or self._draws is None:
+            self._draws = self.arrays.draws(seed)
+        arrays, config, draws = self.arrays, self.config, self._draws
+        envs, people, dim = self.num_envs, self.num_humans, self.space.dim
+        entity = self.seats.settle(draws, envs)
+        anchors = arrays.take_rows(self._entities, entity)
+        human = draws.integers(len(self._pool), envs, people)
+        market = config.observations.goal_view == "market"
+        groups = config.knowledge.num_subspaces if market else self.num_goals
+        noise = config.observations.provenance_noise
+        self._state = State(
+            now=0,
+            entity=entity,
+            anchors=anchors,
+            human=human,
+            q=arrays.take_rows(self._pool, human),
+            corpus=creations.first_shelf(arrays, draws, anchors, self.seats, config.goal_buddies, noise),
+            beliefs=self._prior(),
+            memory=memory.empty_memory(arrays, envs, people, self.num_goals, groups, dim),
+            under_way=[],
+            utility=arrays.zeros(0),
+            score=arrays.zeros(0),
+            candidates=arrays.zeros(0),
+        )
+        self._show()
+
+    def step(self, actions: Actions) -> Round:
+        """One round of every world."""
+        state, candidates = self.state, self.state.candidates
+        slates = attention.form_slates(self.arrays, candidates, actions.positions)
+        impression, judgement = self._ask_and_judge(slates)
+        published = self._publish(actions)
+        heard = self._learn(impression)
+        terms = self._reward_terms(judgement, published, heard)
+        self._drift()
+        state.now += 1
+        self._show()
+        totals = {side: sum(parts.values()) for side, parts in terms.items()}
+        return Round(state.now - 1, candidates, slates.items, impression, judgement, published, terms, totals)
+
+    def get_state(self) -> dict[str, Any]:
+        """A deep copy of everything that a continuation depends on."""
+        assert self._draws is not None or self.state
+        return {"state": snapshot(self.state), "draws": self._draws.get_state() if self._draws else None}
+
+    def set_state(self, saved: dict[str, Any]) -> None:
+        """Go on from a `get_state` of a world of the same configuration. Raises `ValueError` for another's."""
+        if not isinstance(saved, dict) or not {"state", "draws"} <= saved.keys():
+            raise ValueError("this is not a saved state: it must come from get_state()")
+        state, envs = restore(saved["state"]), self.num_envs
+        expected = (envs, self.num_humans, self.space.dim), (envs, self.num_live, self.space.dim)
+        if (tuple(state.q.shape), tuple(state.corpus.vectors.shape)) != expected:
+            raise ValueError(
+                f"the saved state is of another configuration: humans {tuple(state.q.shape)} and creations "
+                f"{tuple(state.corpus.vectors.shape)}, this world has {expected[0]} and {expected[1]}"
+            )
+        self._state = state
+        self._draws = self._draws or self.arrays.draws(0)
+        self._draws.set_state(saved["draws"])
+
+    def _prior(self) -> Beliefs:
+        zeros = self.arrays.zeros(self.num_envs, self.num_humans, self.space.dim)
+        if self.config.beliefs.prior == "zero":
+            return Beliefs(zeros, zeros + 1.0 / self.space.dim)
+        return Beliefs(zeros + self._mean, zeros + self._variance)
+
+    def _ask_and_judge(self, slates: attention.Slates) -> tuple[Impression, Judgement]:
+        """Impressions go out to the humans; the slates are scored against what nobody observes."""
+        arrays, state, corpus = self.arrays, self.state, self.state.corpus
+        row = slates.items + self.world_row
+        utility = arrays.take(state.utility, slates.items + self.human_row)
+        error = arrays.take(corpus.grounding_error, row)
+        subspace = arrays.take(self.seats.subspace_of_creation, slates.items)
+        feedback = self.aipp.ask(self._draws, utility, error, slates.filled, subspace)
+        vectors = arrays.take_rows(corpus.vectors, row)
+        impression = Impression(
+            vectors=vectors,
+            creator=arrays.take(self.seats.owner, slates.items),
+            filled=slates.filled,
+            feedback=feedback,
+        )
+        slots = self.config.attention.num_slots
+        best = arrays.sum_top_k(state.utility, slots)
+        value = rewards.slate_value(arrays, state.utility, utility, slates.filled)
+        visibility = rewards.visibility(arrays, slates.items, slates.filled, self.num_live)
+        shape = (self.num_envs, self.num_goals, -1)
+        corpus.popularity = memory.DECAY * corpus.popularity + (1.0 - memory.DECAY) * visibility
+        memory.consume(arrays, state.memory, impression, visibility.reshape(shape).sum(axis=-1))
+        return impression, Judgement(
+            utility=state.utility,
+            shown_utility=utility,
+            grounding_error=error,
+            best=best,
+            regret=rewards.regret(best, value),
+            random_regret=rewards.random_regret(arrays, best, state.utility, slots),
+            visibility=visibility,
+            shelf_error=corpus.grounding_error.reshape(shape).sum(axis=-1) * (self.num_goals / self.num_live),
+        )
+
+    def _publish(self, actions: Actions) -> Array:
+        """New creations reach the shelves; returns who published [E, G]."""
+        state, config = self.state, self.config
+        scale = config.goal_buddies.steering_scale
+        made = creations.create(self.arrays, state.anchors, self.seats, actions.steering, scale)
+        nearest, error = self.seats.nearest_fact(made)
+        return creations.publish(
+            self.arrays, self._draws, state.corpus, (actions.steering, made, nearest, error), actions.willing,
+            config.goal_buddies, config.observations.provenance_noise, state.now + 1,
+        )  # fmt: skip
+
+    def _learn(self, impression: Impression) -> Array:
+        """Answers that arrive now reach beliefs and memory; returns their mean per human [E, U]."""
+        arrays, state, xp = self.arrays, self.state, self.arrays.xp
+        state.under_way = [*state.under_way, impression][-1 - self.aipp.latencies[-1] :]
+        total, count = 0.0, 0.0
+        for latency in self.aipp.latencies:
+            if latency >= len(state.under_way):
+                continue
+            sent = state.under_way[-1 - latency]
+            arrived = self.aipp.arrives_after(sent.feedback, latency)
+            believed = xp.matmul(sent.vectors, state.beliefs.mean[..., None])[..., 0]
+            model = self.aipp.expectation(believed, sent.filled, sent.feedback.subspace)
+            state.beliefs = beliefs.absorb(
+                arrays, state.beliefs, sent.vectors, sent.feedback.value, arrived, model
+            )
+            market = self.config.observations.goal_view == "market"
+            group = sent.feedback.subspace if market else sent.creator
+            answers, number = memory.hear(arrays, state.memory, sent, arrived, group)
+            total, count = total + answers, count + number
+        if isinstance(count, float):
+            return arrays.zeros(self.num_envs, self.num_humans)
+        return total / xp.maximum(count, 1.0)
+
+    def _reward_terms(
+        self, judgement: Judgement, published: Array, heard: Array
+    ) -> dict[str, dict[str, Array]]:
+        """side -> term -> [E, N], each already weighted."""
+        weights = self.config.rewards
+        if weights.user_buddy == "regret":
+            own = ("regret", -judgement.regret / self.config.attention.num_slots)
+        else:
+            own = ("feedback", heard)
+        visibility = self.state.memory.goal_visibility
+        terms = {"visibility": visibility, "grounding": -weights.honesty_price * judgement.shelf_error}
+        if weights.energy_price:
+            terms["energy"] = -weights.energy_price * self.arrays.xp.astype(published, self.arrays.float32)
+        return {
+            "user_buddy": {own[0]: rewards.group_mixture(self.arrays, own[1], weights.societal)},
+            "goal_buddy": terms,
+        }
+
+    def _drift(self) -> None:
+        """Hidden preferences move, and beliefs know how fast they grow stale."""
+        state, setting = self.state, self.config.humans
+        rho, mode = setting.drift_rho, setting.drift_mode
+        state.q = humans.drift(self.arrays, self._draws, state.q, rho, mode, self._mean, self._deviation)
+        state.beliefs = beliefs.forget(state.beliefs, rho, mode, self._mean, self._variance)
+
+    def _show(self) -> None:
+        """The next candidates, and the utilities that the next round will be judged by."""
+        state, xp = self.state, self.arrays.xp
+        state.utility = xp.matmul(state.q, state.corpus.vectors.mT)
+        shown = [self._retrieve(people) for people in self._crowds]
+        state.candidates, state.score = (
+            shown[0] if len(shown) == 1 else (xp.concat(part, axis=1) for part in zip(*shown, strict=True))
+        )
+
+    def _retrieve(self, people: slice) -> tuple[Array, Array]:
+        """Candidates of some of the humans, and their belief scores, each [E, people, K]."""
+        arrays, state = self.arrays, self.state
+        score = arrays.xp.matmul(state.beliefs.mean[:, people], state.corpus.vectors.mT)
+        found = attention.retrieve(arrays, self._draws, score, state.corpus.born, self.config.attention)
+        return found, arrays.take(score, found + arrays.constant(row_starts, *score.shape))

@@ -1,0 +1,84 @@
+"""Evaluation: anchors hold, comparisons are paired, tuning and evaluation never share worlds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.baselines import GOAL_BASELINES, Greedy, Oracle, RandomSlate, Script
+from agents.evaluation import (
+    EVALUATION,
+    TUNING,
+    Arena,
+    Cast,
+    evaluate_goal_buddies,
+    evaluate_user_buddies,
+    make_user_baseline,
+    scripted_cast,
+    tune_bandits,
+)
+from agents.policy import take_turn
+from ammo_env.config import AmmoConfig
+from ammo_env.scenarios import load_config
+
+
+@pytest.fixture(scope="module")
+def config() -> AmmoConfig:
+    return load_config("default", {"actions.goal_buddy": "gains", "num_rounds": 12})
+
+
+def test_random_greedy_and_oracle_are_ordered(config: AmmoConfig) -> None:
+    policies = {"random": RandomSlate(), "greedy": Greedy(), "oracle": Oracle()}
+    meters = evaluate_user_buddies(policies, scripted_cast(), Arena(config, worlds=32))
+    regret = {name: meter.summary()["normalised_regret"] for name, meter in meters.items()}
+    assert 0 <= regret["oracle"] < 0.1 < regret["greedy"] < regret["random"] < 0.8
+
+
+def test_the_same_seed_gives_the_same_numbers(config: AmmoConfig) -> None:
+    arena = Arena(config, worlds=4, episodes=2, seed=0)
+    first, second = (
+        evaluate_user_buddies({"softmax": make_user_baseline("softmax=0.1")}, scripted_cast(), arena)["softmax"]
+        for _ in range(2)
+    )
+    assert first.summary() == second.summary()
+    assert first.by_world()["regret"].shape == (8,)
+
+
+def test_tuning_worlds_are_not_evaluation_worlds(config: AmmoConfig) -> None:
+    seeds = {stream: Arena(config, seed=3, stream=stream).seeds()[0] for stream in (EVALUATION, TUNING)}
+    assert seeds[EVALUATION] != seeds[TUNING]
+
+
+def test_equal_policies_in_one_seat_earn_exactly_the_same(config: AmmoConfig) -> None:
+    twins = {"one": Script(0.0, 1.0), "two": Script(0.0, 1.0), "other": Script(1.0, -1.0)}
+    seats = evaluate_goal_buddies(twins, scripted_cast(), Greedy(), Arena(config, worlds=16))
+    np.testing.assert_array_equal(seats["one"], seats["two"])
+    assert np.abs(seats["one"] - seats["other"]).max() > 0.05
+
+
+def test_a_cast_acts_by_seat(config: AmmoConfig) -> None:
+    env = Arena(config, worlds=2).env()
+    obs, _ = env.reset(0)
+    cast = Cast("goal_buddy", [Script(1.0, 0.0), Script(0.0, 1.0)])
+    cast.holders = np.arange(32).reshape(2, 16) % 2
+    actions = cast.act(take_turn(env, obs, "goal_buddy"), np.random.default_rng(0))
+    np.testing.assert_array_equal(actions[..., 0], 1 - cast.holders)
+    np.testing.assert_array_equal(actions[..., 1], cast.holders)
+
+
+def test_tuning_returns_the_best_of_each_grid(config: AmmoConfig) -> None:
+    ticks: list[int] = []
+    arena = Arena(config, worlds=4, stream=TUNING)
+    tuned = tune_bandits(arena, scripted_cast(), ticks.append)
+    assert set(tuned) == {"softmax", "linucb", "thompson"}
+    again = evaluate_user_buddies({"best": make_user_baseline(tuned["softmax"].name)}, scripted_cast(), arena)
+    assert again["best"].summary()["normalised_regret"] == pytest.approx(tuned["softmax"].normalised_regret)
+    assert sum(ticks) == 20
+
+
+def test_baselines_by_name() -> None:
+    assert make_user_baseline("softmax=0.25").temperature == 0.25  # type: ignore[attr-defined]
+    for text, message in (("gredy", "no user-side baseline"), ("greedy=1", "no argument"), ("linucb=x", "not a number")):
+        with pytest.raises(ValueError, match=message):
+            make_user_baseline(text)
+    assert set(GOAL_BASELINES) == {"random_script", "truthful", "chaser", "clickbait"}

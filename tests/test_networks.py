@@ -1,0 +1,161 @@
+"""Networks: what must not matter (order, invalid candidates, global randomness) and how they start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from agents.distributions import MASKED, PublishGaussian
+from agents.networks import NetworkSpec, build_network, standardised
+
+FEATURES = ("score", "uncertainty", "age", "valid")
+CONTEXT = 3
+
+
+def user_spec(**changes: Any) -> NetworkSpec:
+    values: dict[str, Any] = {
+        "side": "user_buddy", "head": "slate", "obs_size": 8 * len(FEATURES) + CONTEXT, "action_size": 3,
+        "candidate_features": FEATURES, "context_size": CONTEXT, "hidden": (32, 32),
+    }  # fmt: skip
+    return NetworkSpec(**{**values, **changes})
+
+
+def goal_spec(**changes: Any) -> NetworkSpec:
+    values = {"side": "goal_buddy", "head": "gains", "obs_size": 11, "action_size": 3, "hidden": (64, 64)}
+    return NetworkSpec(**{**values, **changes})
+
+
+def candidates(rows: int, options: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """([B, K, Fc] all valid, [B, Fx])."""
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.randn(rows, options, len(FEATURES), generator=generator)
+    table[..., -1] = 1
+    return table, torch.randn(rows, CONTEXT, generator=generator)
+
+
+def flat(table: Tensor, context: Tensor) -> Tensor:
+    return torch.cat([table.flatten(1), context], -1)
+
+
+@pytest.mark.parametrize("head", ["slate", "scores"])
+@pytest.mark.parametrize("invalid", [0, 3])
+def test_shuffled_candidates_give_shuffled_scores_and_the_same_value(head: str, invalid: int) -> None:
+    network = build_network(user_spec(head=head, action_size=8), seed=0)
+    table, context = candidates(16)
+    if invalid:
+        table[:, :invalid, -1] = 0
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
+    inputs, values = network(flat(table, context))
+    shuffled, same = network(flat(table[:, order], context))
+    blocks = inputs.unflatten(-1, (-1, 8))[..., order].flatten(1)
+    torch.testing.assert_close(shuffled, blocks)
+    torch.testing.assert_close(same, values)
+
+
+def test_what_an_invalid_candidate_looks_like_does_not_matter() -> None:
+    network = build_network(user_spec(), seed=0)
+    table, context = candidates(16)
+    mask = torch.ones(16, 8, dtype=torch.bool)
+    mask[:, [2, 5]] = False
+    inputs, values = network(flat(table, context), mask)
+    changed = table.clone()
+    changed[:, [2, 5]] = 100.0
+    again, same = network(flat(changed, context), mask)
+    assert torch.equal(inputs, again)
+    assert torch.equal(values, same)
+    assert (inputs[:, [2, 5]] == MASKED).all()
+    without, value = network(flat(table[:, [0, 1, 3, 4, 6, 7]], context))
+    torch.testing.assert_close(inputs[:, [0, 1, 3, 4, 6, 7]], without)
+    torch.testing.assert_close(values, value)
+
+
+def test_the_mask_may_come_from_the_observation() -> None:
+    network = build_network(user_spec(), seed=0)
+    table, context = candidates(4)
+    table[:, 1, -1] = 0
+    mask = table[..., -1] > 0.5
+    assert torch.equal(network(flat(table, context))[0], network(flat(table, context), mask)[0])
+
+
+def test_any_number_of_candidates_fits() -> None:
+    network = build_network(user_spec(), seed=0)
+    assert network(flat(*candidates(2, options=20)))[0].shape == (2, 20)
+
+
+def test_before_training_a_user_buddy_follows_twice_the_standardised_score() -> None:
+    network = build_network(user_spec(), seed=0)
+    table, context = candidates(32)
+    expected = 2 * standardised(table[..., 0], table[..., -1] > 0)
+    assert (network(flat(table, context))[0] - expected).abs().max() < 0.1
+
+
+def test_standardised_scores() -> None:
+    score = torch.tensor([[1.0, 2.0, 3.0, 50.0], [7.0, 9.0, 9.0, 9.0], [4.0, 4.0, 4.0, 4.0]])
+    valid = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]) > 0
+    root = 1.5**0.5
+    expected = torch.tensor([[-root, 0, root, 0], [0.0, 0, 0, 0], [0.0, 0, 0, 0]])
+    torch.testing.assert_close(standardised(score, valid), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(standardised(score[:1, :3], valid[:1, :3]), expected[:1, :3], atol=1e-5, rtol=0)
+
+
+def test_a_wrong_layout_is_named() -> None:
+    with pytest.raises(ValueError, match="length 34 is not candidates of 4 features"):
+        build_network(user_spec(), seed=0)(torch.zeros(1, 34))
+
+
+def test_a_user_buddy_is_small() -> None:
+    spec = user_spec(candidate_features=("score", "valid", *"abcdefg"), context_size=4)
+    assert 6_000 < sum(p.numel() for p in build_network(spec, seed=0).parameters()) < 8_000
+
+
+def test_scores_lie_inside_their_box() -> None:
+    network = build_network(user_spec(head="scores", action_size=8), seed=0)
+    table, context = candidates(64)
+    table[..., 0] *= 1000
+    means = network(flat(table, context))[0][:, :8]
+    assert means.abs().max() < 1
+
+
+def test_a_goal_buddy_starts_centred_wide_and_willing_to_publish() -> None:
+    network = build_network(goal_spec(initial_std=0.5, initial_publish=1.0), seed=0)
+    distribution = network.spec.distribution(network(torch.randn(64, 11))[0])
+    assert isinstance(distribution, PublishGaussian)
+    assert distribution.mean.abs().max() < 0.1
+    torch.testing.assert_close(distribution.log_std.exp(), torch.full((64, 3), 0.5))
+    assert (distribution.publish.sigmoid() - 0.731).abs().max() < 0.02
+
+
+def test_a_goal_buddys_mask_becomes_the_weight() -> None:
+    network = build_network(goal_spec(), seed=0)
+    may = torch.tensor([True, False, True])
+    inputs, _ = network(torch.randn(3, 11), may)
+    assert inputs[:, -1].tolist() == [1, 0, 1]
+
+
+def test_forbidden_nudges_are_never_made() -> None:
+    network = build_network(goal_spec(head="nudge", action_size=6), seed=0)
+    mask = torch.tensor([[True, False, True, False, False, True]]).expand(500, -1)
+    inputs, _ = network(torch.randn(500, 11), mask)
+    drawn = network.spec.distribution(inputs).sample(torch.Generator().manual_seed(0))
+    assert set(drawn.unique().tolist()) == {0, 2, 5}
+
+
+@pytest.mark.parametrize("spec", [user_spec(), user_spec(head="scores"), goal_spec(), goal_spec(head="nudge")])
+def test_weights_come_from_the_seed_alone(spec: NetworkSpec) -> None:
+    before = torch.random.get_rng_state()
+    one, same, other = (build_network(spec, seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_every_weight_gets_a_gradient() -> None:
+    for spec, obs in ((user_spec(), flat(*candidates(32))), (goal_spec(), torch.randn(32, 11))):
+        network = build_network(spec, seed=0)
+        inputs, values = network(obs)
+        distribution = spec.distribution(inputs)
+        (distribution.log_prob(distribution.sample()).sum() + values.sum()).backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())

@@ -1,0 +1,155 @@
+"""What holds in every world: random small configurations played through with random actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ammo_env.aipp import ORACLES
+from ammo_env.config import AmmoConfig
+from ammo_env.scenarios import load_config
+from ammo_env.state import Round, snapshot
+from ammo_env.vector import SIDES, VectorEnv
+
+RandomActions = Callable[..., Any]
+PLAN = settings(
+    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> AmmoConfig:
+    """Any world of at most 12 dimensions, 6 goal buddies and 4 humans, in any mode, with any faults."""
+    def number(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
+    def share(low: float, high: float) -> float:
+        return round(draw(st.floats(low, high)), 3)
+
+    dim, goals, places = number(2, 12), number(1, 6), number(1, 3)
+    shown = number(1, goals * places)
+    subspaces = number(1, 3)
+    faults = {
+        index: {"kind": draw(st.sampled_from(sorted(ORACLES))), "noise": share(0, 2), "bait": share(-1, 1),
+                "response": share(0, 1), "latency": number(0, 3), "sharpness": share(0.125, 50)}
+        for index in range(number(0, subspaces))
+    }  # fmt: skip
+    return load_config("default", {
+        "knowledge": {"dim": dim, "num_subspaces": subspaces, "facts_per_subspace": number(1, 5), "pool_size": 20,
+                      "entities_per_subspace": number(1, 6), "heldout_size": 5,
+                      "preference": draw(st.sampled_from(["mixture", "uniform"]))},
+        "goal_buddies": {"num_goal_buddies": goals, "shelf_size": places, "steering_dim": number(1, dim),
+                         "steering_scale": draw(st.sampled_from([0.0, 0.1, 0.5, 2.0])), "energy_cap": share(0.5, 3),
+                         "publish_cost": share(0, 2), "energy_regrowth": share(0, 1)},
+        "humans": {"num_humans": number(1, 4), "drift_rho": share(0, 1),
+                   "pool": draw(st.sampled_from(["train", "heldout"])),
+                   "drift_mode": draw(st.sampled_from(["population", "isotropic"]))},
+        "attention": {"num_candidates": shown, "num_slots": number(1, shown), "fresh_share": share(0, 1),
+                      "fresh": draw(st.sampled_from(["random", "newest"]))},
+        "aipp": {"kind": draw(st.sampled_from(sorted(ORACLES))), "subspaces": faults},
+        "beliefs": {"prior": draw(st.sampled_from(["population", "zero"]))},
+        "rewards": {"societal": share(0, 1), "user_buddy": draw(st.sampled_from(["regret", "feedback"]))},
+        "observations": {"goal_view": draw(st.sampled_from(["market", "own_feedback"]))},
+        "actions": {"user_buddy": draw(st.sampled_from(["slate", "scores"])),
+                    "goal_buddy": draw(st.sampled_from(["nudge", "gains", "steer"]))},
+        "episode": {"num_rounds": 5},
+    })  # fmt: skip
+
+
+def check_round(env: VectorEnv, happened: Round, able: Any) -> None:
+    """Regret, exposure, repeats and masks of one round."""
+    judged, impression, config = happened.judgement, happened.impression, env.config
+    assert (judged.regret >= 0).all()
+    assert (judged.regret <= judged.best - config.attention.num_slots * judged.utility.min(axis=-1) + 1e-4).all()
+    assert (judged.grounding_error >= 0).all()
+    assert (judged.grounding_error <= 2 + 1e-6).all()
+    people = config.humans.num_humans
+    np.testing.assert_allclose(judged.visibility.sum(axis=1), impression.filled.sum(axis=(1, 2)) / people, atol=1e-4)
+    for items, filled in zip(happened.items.reshape(-1, happened.items.shape[-1]),
+                             impression.filled.reshape(-1, happened.items.shape[-1]), strict=True):  # fmt: skip
+        assert filled[0]
+        assert len(set(items[filled])) == filled.sum()
+    assert not (impression.feedback.answered & ~impression.filled).any()
+    assert not (happened.published & ~able).any()
+
+
+def play(config: AmmoConfig, seed: int, act: RandomActions, check: bool) -> list[Any]:
+    """An episode of two worlds; every observation, reward and final state, as arrays."""
+    env, rng = VectorEnv(config, 2), np.random.default_rng(seed)
+    obs, _ = env.reset(seed=seed)
+    trace: list[Any] = []
+    for number in range(5):
+        able = env.may_publish()
+        obs, rewards, terminations, truncations, infos = env.step(act(env, rng))
+        trace += [*obs.values(), *rewards.values()]
+        assert not terminations.any()
+        assert (truncations == (number == 4)).all()
+        for side in SIDES:
+            assert np.isfinite(obs[side]).all()
+            assert np.isfinite(rewards[side]).all()
+            assert obs[side].shape == (2, env.num_agents[side], env.observation_layouts[side].size)
+            assert infos["action_mask"][side].any(axis=-1).all() or side == "goal_buddy"
+        assert env.last_round is not None
+        if check:
+            check_round(env, env.last_round, able)
+    corpus, state = env.world.state.corpus, env.world.state
+    assert (corpus.energy >= -1e-6).all()
+    assert (corpus.energy <= config.goal_buddies.energy_cap + 1e-6).all()
+    assert (state.beliefs.variance >= 0).all()
+    for vectors in (corpus.vectors, state.q):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1.0, atol=1e-4)
+    return [*trace, snapshot(env.world.state)["corpus"]["vectors"]]
+
+
+@PLAN
+@given(config=configs(), seed=st.integers(0, 2**32 - 1))
+def test_a_random_world_keeps_its_promises(config: AmmoConfig, seed: int, random_actions: RandomActions) -> None:
+    """No NaN; regret at least 0 and at most that of the worst slate; exposure conserved; no repeats; no publication
+    without energy; unit vectors; energy and variances in their ranges; and the same seed plays it again bit-equal."""
+    first = play(config, seed, random_actions, check=True)
+    second = play(config, seed, random_actions, check=False)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@PLAN
+@given(config=configs(), seed=st.integers(0, 2**32 - 1))
+def test_a_random_world_can_be_saved_and_restored(
+    config: AmmoConfig, seed: int, random_actions: RandomActions
+) -> None:
+    """Two rounds, save, two more; restored elsewhere, the two more are bit-equal."""
+    env, twin, rng = VectorEnv(config, 2), VectorEnv(config, 2), np.random.default_rng(seed)
+    env.reset(seed=seed)
+    for _ in range(2):
+        env.step(random_actions(env, rng))
+    twin.set_state(env.get_state())
+    for _ in range(2):
+        actions = random_actions(env, rng)
+        ours, theirs = env.step(actions), twin.step(actions)
+        for side in SIDES:
+            np.testing.assert_array_equal(ours[0][side], theirs[0][side])
+            np.testing.assert_array_equal(ours[1][side], theirs[1][side])
+
+
+@PLAN
+@given(
+    utility=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=12),
+    data=st.data(),
+)
+def test_no_slate_beats_the_best(utility: list[float], data: st.DataObject) -> None:
+    """Any distinct slots of any corpus: value at most the sum of the S largest, equal for a best slate."""
+    from ammo_env import rewards
+    from ammo_env.arrays import NumpyArrays
+
+    arrays, values = NumpyArrays(), np.array(utility, np.float32)[None, None]
+    slots = data.draw(st.integers(1, len(utility)))
+    chosen = data.draw(st.permutations(range(len(utility))))[:slots]
+    best = arrays.sum_top_k(values, slots)
+    value = rewards.slate_value(arrays, values, values[..., chosen], np.ones((1, 1, slots), bool))
+    assert best[0, 0] >= value[0, 0] - 1e-5
+    top = arrays.top_k(values, slots)[0, 0]
+    np.testing.assert_allclose(values[0, 0, top].sum(), best[0, 0], atol=1e-5)

@@ -1,0 +1,65 @@
+"""Advantages against a formula written out, and the columns that the learner reads."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agents.networks import NetworkSpec
+from agents.rllib.rollout import Rollout, generalised_advantages, standardised
+
+GAMMA, LAMBDA = 0.9, 0.8
+
+
+def by_hand(rewards: list[float], values: list[float], after: float) -> list[float]:
+    """A_t = Σ_k (γλ)^k δ_{t+k} of one episode."""
+    following = [*values[1:], after]
+    deltas = [r + GAMMA * n - v for r, n, v in zip(rewards, following, values, strict=True)]
+    return [sum((GAMMA * LAMBDA) ** k * d for k, d in enumerate(deltas[t:])) for t in range(len(deltas))]
+
+
+def test_advantages_are_cut_and_bootstrapped_at_boundaries() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rewards, values = (torch.randn(5, 2, generator=generator) for _ in range(2))
+    truncated, terminated = torch.tensor([0.7, -0.3]), torch.tensor([0.0, 0.4])
+    advantages = generalised_advantages(rewards, values, {2: truncated, 4: terminated}, GAMMA, LAMBDA)
+    for row in range(2):
+        r, v = rewards[:, row].tolist(), values[:, row].tolist()
+        expected = by_hand(r[:3], v[:3], truncated[row].item()) + by_hand(r[3:], v[3:], terminated[row].item())
+        assert advantages[:, row].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_without_discount_the_advantage_is_the_reward_minus_the_value() -> None:
+    rewards, values = torch.randn(4, 3), torch.randn(4, 3)
+    advantages = generalised_advantages(rewards, values, {3: torch.randn(3)}, 0.0, 0.95)
+    torch.testing.assert_close(advantages, rewards - values)
+
+
+def test_standardising_over_the_rows_that_count() -> None:
+    values = torch.tensor([1.0, 2.0, 3.0, 1000.0])
+    counted = torch.tensor([True, True, True, False])
+    assert standardised(values, counted)[:3].tolist() == pytest.approx([-1, 0, 1], abs=1e-6)
+    assert (standardised(values, torch.tensor([True, False, False, False])) == 0).all()
+
+
+def test_columns_are_flat_and_their_log_probability_is_that_of_the_draw() -> None:
+    spec = NetworkSpec(side="goal_buddy", head="gains", obs_size=5, action_size=2, hidden=(4,))
+    rollout, rounds, rows = Rollout(), 6, 3
+    for t in range(rounds):
+        inputs = torch.cat([torch.randn(rows, 5), torch.tensor([[1.0], [1.0], [0.0]])], -1)
+        rollout.obs.append(torch.full((rows, 5), float(t)))
+        rollout.mask.append(torch.tensor([True, True, False]))
+        rollout.inputs.append(inputs)
+        rollout.actions.append(spec.distribution(inputs).sample())
+        rollout.values.append(torch.randn(rows))
+        rollout.rewards.append(torch.randn(rows))
+    rollout.boundaries.append((rounds - 1, torch.zeros(rows)))
+    columns = rollout.columns(spec, GAMMA, LAMBDA)
+    assert {len(column) for column in columns.values()} == {rounds * rows}
+    expected = spec.distribution(columns["action_dist_inputs"]).log_prob(columns["actions"])
+    assert torch.equal(columns["action_logp"], expected)
+    assert columns["obs"][:: rows, 0].tolist() == list(range(rounds))
+    free = columns["action_mask"]
+    assert (columns["action_logp"][~free] == 0).all()
+    assert columns["advantages"][free].mean().item() == pytest.approx(0, abs=1e-6)
+    assert columns["advantages"][free].std().item() == pytest.approx(1, abs=1e-5)
