@@ -149,17 +149,26 @@ def _as_steering(turn: Turn, gains: NDArray[Any]) -> NDArray[Any]:
 
 
 def _as_nudges(turn: Turn, gains: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """The move of the larger pull; a pull away from a target has no move of its own and becomes a random axis
-    step.
+    """One pull becomes the move, each as likely as it is strong; away from a target is a step along the axis on
+    which the last publication is farthest beyond it.
     """
     demand, fact, publish = gains[..., 0], gains[..., 1], gains[..., 3] > 0
-    axes = turn.env.config.goal_buddies.steering_dim
-    moves = rng.integers(steering.FIRST_AXIS_MOVE, steering.num_nudges(axes), size=demand.shape)
-    moves = np.where((demand > 0) & (demand >= np.abs(fact)), steering.TO_DEMAND, moves)
-    moves = np.where((fact > 0) & (fact > demand), steering.TO_FACT, moves)
-    moves = np.where((demand == 0) & (fact == 0), steering.PUBLISH, moves)
+    pull = np.abs(demand) + np.abs(fact)
+    follow = rng.random(demand.shape) * pull < np.abs(demand)
+    to_demand = np.where(demand > 0, steering.TO_DEMAND, _away(turn, "demand"))
+    to_fact = np.where(fact > 0, steering.TO_FACT, _away(turn, "fact"))
+    moves = np.where(pull == 0, steering.PUBLISH, np.where(follow, to_demand, to_fact))
     able = turn.mask if turn.mask.ndim == 2 else turn.mask[..., steering.PUBLISH]
     return np.where(publish & able, moves, steering.HOLD)
+
+
+def _away(turn: Turn, target: str) -> NDArray[Any]:
+    """The axis move [E, G] that leads farthest away from `target`."""
+    layout = turn.env.observation_layouts["goal_buddy"]
+    beyond = layout.block(turn.obs, "last") - layout.block(turn.obs, target)
+    axis = np.abs(beyond).argmax(axis=-1)
+    negative = np.take_along_axis(beyond, axis[..., None], -1)[..., 0] < 0
+    return steering.FIRST_AXIS_MOVE + 2 * axis + negative
 
 
 Maker = Callable[..., Policy]

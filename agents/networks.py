@@ -116,7 +116,10 @@ class CandidateNetwork(BuddyNetwork):
 
 
 class SteeringNetwork(BuddyNetwork):
-    """A goal buddy: a multilayer perceptron over the flat observation.
+    """A goal buddy: a multilayer perceptron over the flat observation, and another one for the value.
+
+    A shared trunk failed: whatever the rewards' scale, the value's gradient moved it more than the policy's, and with
+    dear honesty the reward fell below that of the untrained network.
 
     gains, steer: means of n numbers with a log standard deviation that does not depend on the state, a publish logit
     that starts at `initial_publish`; distribution inputs [B, 2n + 2]. nudge: [B, moves] masked logits.
@@ -126,8 +129,9 @@ class SteeringNetwork(BuddyNetwork):
         super().__init__()
         self.spec = spec
         widths = (spec.obs_size, *spec.hidden)
-        self.trunk = nn.ModuleList(
-            linear(before, after, math.sqrt(2), generator) for before, after in pairwise(widths)
+        self.trunk, self.value_trunk = (
+            nn.ModuleList(linear(before, after, math.sqrt(2), generator) for before, after in pairwise(widths))
+            for _ in range(2)
         )
         self.continuous = spec.head in ("gains", "steer")
         self.action = linear(widths[-1], spec.action_size + self.continuous, 0.01, generator)
@@ -138,10 +142,10 @@ class SteeringNetwork(BuddyNetwork):
 
     def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`mask`: may publish [B] (gains, steer) or allowed moves [B, moves] (nudge), bool; None allows all."""
-        hidden = obs
-        for layer in self.trunk:
-            hidden = layer(hidden).relu_()
-        action, value = self.action(hidden), self.value(hidden).squeeze(-1)
+        hidden, judged = obs, obs
+        for layer, judge in zip(self.trunk, self.value_trunk, strict=True):
+            hidden, judged = layer(hidden).relu_(), judge(judged).relu_()
+        action, value = self.action(hidden), self.value(judged).squeeze(-1)
         if not self.continuous:
             return action if mask is None else action.masked_fill(~mask, MASKED), value
         mean, publish = action[..., :-1], action[..., -1:]
@@ -179,9 +183,14 @@ def standardised(score: Tensor, valid: Tensor) -> Tensor:
 def _pool(hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """([B, H] mean, [B, H] max) over valid candidates; 0 where there is none (hidden values are ≥ 0)."""
     if valid.all():
-        return hidden.mean(1), _Max.apply(hidden)
+        return hidden.mean(1), _largest(hidden)
     kept = hidden.masked_fill(~valid.unsqueeze(-1), 0.0)
-    return kept.sum(1) / valid.sum(-1, keepdim=True).clamp(min=1), _Max.apply(kept)
+    return kept.sum(1) / valid.sum(-1, keepdim=True).clamp(min=1), _largest(kept)
+
+
+def _largest(hidden: Tensor) -> Tensor:
+    largest: Tensor = _Max.apply(hidden)  # type: ignore[no-untyped-call]
+    return largest
 
 
 class _Max(torch.autograd.Function):

@@ -22,7 +22,8 @@ class SideSettings(Section):
     members: int = Field(1, ge=0, description="policies that learn on this side; 0: scripted policies fill all seats")
     learning_rate: float = Field(1e-3, gt=0, description="Adam step size")
     hidden: tuple[int, ...] = Field((64, 64), min_length=1, strict=False, description="widths of the hidden layers")
-    minibatch: int = Field(1024, ge=1, description="rows per gradient step, small against the rows of an iteration")
+    minibatch: int = Field(512, ge=1, description="rows per gradient step, small against the rows of an update")
+    update_every: int = Field(1, ge=1, description="iterations whose rows one update gathers (policy held still)")
     entropy: float = Field(0.003, ge=0, description="weight of the entropy bonus")
     initial_std: float = Field(0.5, gt=0, description="standard deviation of continuous actions at the start")
     scripted_share: float = Field(0.0, ge=0, le=1, description="share of a world's seats given to scripted policies")
@@ -44,11 +45,13 @@ class UserSideSettings(SideSettings):
 class GoalSideSettings(SideSettings):
     """Defaults of the goal buddies: half the seats are scripted, so that learned seats can be judged against them.
 
-    Visibility is a contest, so its gradient is noisy: with 512 rows a step nothing but honesty was learned.
+    Visibility is a contest, so its gradient is noisy: it takes large updates to learn more than honesty, while user
+    buddies learn most from many small ones.
     """
 
     learning_rate: float = Field(2e-3, gt=0, description="Adam step size")
-    minibatch: int = Field(2048, ge=1, description="rows per gradient step")
+    minibatch: int = Field(1024, ge=1, description="rows per gradient step")
+    update_every: int = Field(3, ge=1, description="iterations whose rows one update gathers (policy held still)")
     initial_publish: float = Field(1.0, description="publish logit at the start; 1 publishes 73 % of the time")
     scripted_share: float = Field(0.5, ge=0, le=1, description="share of a world's seats given to scripted policies")
     scripts: tuple[str, ...] = Field(
@@ -60,8 +63,8 @@ class TrainingSettings(Section):
     """A whole training run."""
 
     seed: int = Field(0, ge=0, description="seed of weights, draws, seats, minibatches and worlds")
-    iterations: int = Field(100, ge=1, description="iterations to train")
-    num_worlds: int = Field(64, ge=1, description="E, worlds stepped at once by one runner")
+    iterations: int = Field(200, ge=1, description="iterations to train")
+    num_worlds: int = Field(16, ge=1, description="E, worlds stepped at once by one runner")
     rounds_per_iteration: int = Field(64, ge=1, description="rounds that one iteration samples in every world")
     measure_every: int = Field(4, ge=1, description="rounds between measurements of the worlds' metrics in training")
     num_env_runners: int = Field(0, ge=0, description="remote runners; 0 samples in this process, without a cluster")

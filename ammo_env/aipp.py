@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ammo_env.arrays import Array
+import numpy as np
+
+from ammo_env.arrays import Array, FloatArray
 from ammo_env.config import AippConfig, AippFaults, ConfigError
 
 # A probability this close to 0 or 1 would make a linearised observation infinitely informative.
@@ -59,15 +61,19 @@ class RatingOracle:
     """The human states the affinity itself: y = a, with variance noise^2 around the utility."""
 
     def __init__(self, arrays: Any, faults: AippFaults) -> None:
-        self._xp = arrays.xp
+        self._arrays = arrays
         self._variance = max(faults.noise**2, 1e-4)
 
     def answer(self, affinity: Array, present: Array, uniform: Array) -> Array:
         return affinity
 
     def expectation(self, utility: Array, present: Array) -> tuple[Array, Array, Array]:
-        one = self._xp.ones_like(utility)
+        one = self._arrays.constant[_ones, tuple(utility.shape)]
         return utility, one, one * self._variance
+
+
+def _ones(shape: tuple[int, ...]) -> FloatArray:
+    return np.ones(shape, dtype=np.float32)
 
 
 @oracle("click")
@@ -189,10 +195,14 @@ class Aipp:
         answered = filled
         if not self._always:
             answered = filled & (draws.uniform(*shape) < self._of(self._response, subspace))
-        value: Any = 0.0
-        for member, present in self._domains(subspace, filled):
-            value = value + member.answer(affinity, present, uniform) * present
+        value = self._answers(affinity, filled, subspace, uniform)
         return Feedback(value * answered, answered, subspace)
+
+    def _answers(self, affinity: Array, filled: Array, subspace: Array, uniform: Array) -> Array:
+        if self._single:
+            return self._oracles[0].answer(affinity, filled, uniform)
+        domains = self._domains(subspace, filled)
+        return sum(member.answer(affinity, present, uniform) * present for member, present in domains)
 
     def expectation(self, utility: Array, filled: Array, subspace: Array) -> tuple[Array, Array, Array]:
         """The observation model at believed utilities [E, U, S]: mean, slope, variance, each [E, U, S]."""
@@ -212,7 +222,5 @@ class Aipp:
         return feedback.answered & (self._arrays.take(self._latency, feedback.subspace) == latency)
 
     def _domains(self, subspace: Array, filled: Array) -> list[tuple[PreferenceOracle, Array]]:
-        if self._single:
-            return [(self._oracles[0], filled)]
         take = self._arrays.take
         return [(o, filled & take(m, subspace)) for o, m in zip(self._oracles, self._members, strict=True)]

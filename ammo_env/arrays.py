@@ -23,29 +23,26 @@ SORT_LIMIT = 512
 TINY = 1e-30  # no length that matters, but not 0
 
 
-def row_starts(*shape: int) -> IntArray:
+def row_starts(shape: tuple[int, ...]) -> IntArray:
     """[*batch, width] -> [*batch, 1]: flat index at which each row starts, so that positions become a `take`."""
     *batch, width = shape
     return (width * np.arange(np.prod(batch, dtype=np.int64))).reshape(*batch, 1)
 
 
-class Constants:
-    """Index arrays and tables that depend on sizes alone, made once per door."""
+class Constants(dict[Any, Array]):
+    """Index arrays and tables that depend on sizes alone: `constant[make, size]` is `make(size)`, made once.
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[Any, ...], Array] = {}
+    `make` is a module-level function of a number or a shape; nobody writes to what it made.
+    """
 
-    def constant(self, make: Callable[..., NDArray[Any]], *sizes: int) -> Array:
-        """`make(*sizes)` on this backend; shared, so never written to. `make` is a module-level function."""
-        key = (make, sizes)
-        try:
-            return self._made[key]
-        except KeyError:
-            made = self._made[key] = self.asarray(make(*sizes))
-            return made
+    def __init__(self, asarray: Callable[[Any], Array]) -> None:
+        super().__init__()
+        self._asarray = asarray
 
-    def asarray(self, values: Any, dtype: Any = None) -> Array:
-        raise NotImplementedError
+    def __missing__(self, key: tuple[Callable[[Any], NDArray[Any]], Any]) -> Array:
+        make, size = key
+        made = self[key] = self._asarray(make(size))
+        return made
 
 
 class Draws(Protocol):
@@ -82,13 +79,16 @@ class NumpyDraws:
         self._rng.bit_generator.state = state
 
 
-class NumpyArrays(Constants):
+class NumpyArrays:
     """NumPy behind the door: the default, and the fastest on a CPU."""
 
     name = "numpy"
     xp: Any = np
     float32: Any = np.float32
     int64: Any = np.int64
+
+    def __init__(self) -> None:
+        self.constant = Constants(self.asarray)
 
     def draws(self, seed: int | None) -> Draws:
         return NumpyDraws(seed)
@@ -104,6 +104,15 @@ class NumpyArrays(Constants):
 
     def empty(self, *shape: int) -> Array:
         return np.empty(shape, dtype=np.float32)
+
+    permute: Any = staticmethod(np.ndarray.transpose)  # permute(x, axes)
+
+    def as_float(self, x: Array) -> Array:
+        return x.astype(np.float32)
+
+    def as_int(self, x: Array) -> Array:
+        """int64; fractions are cut off."""
+        return x.astype(np.int64)
 
     def kind(self, x: Array) -> str:
         """`i` for integers of any sort, `f` for real numbers, another letter for the rest."""
@@ -122,7 +131,7 @@ class NumpyArrays(Constants):
         bits ^= (bits >> 31) & 0x7FFFFFFF
         keys = bits.astype(np.int64)
         keys <<= 32
-        keys |= self.constant(np.arange, x.shape[-1])
+        keys |= self.constant[np.arange, x.shape[-1]]
         if keys.shape[-1] <= SORT_LIMIT or not 0 < k < keys.shape[-1]:
             keys.sort(axis=-1)
         else:
@@ -135,21 +144,22 @@ class NumpyArrays(Constants):
         """[..., n] -> [..., k]: positions of the k largest along the last axis, largest first, ties in order."""
         return self.ranked(x, k)[..., :k]
 
-    def sum_top_k(self, x: Array, k: int) -> Array:
-        """[..., n] -> [...]: sum of the k largest along the last axis."""
+    def extremes(self, x: Array, k: int) -> tuple[Array, Array]:
+        """[..., n] -> the sum of the k largest and the smallest along the last axis, each [...]."""
         rest = x.shape[-1] - k
-        sort = x.shape[-1] <= SORT_LIMIT or rest == 0
-        ordered = np.sort(x, axis=-1) if sort else np.partition(x, rest, axis=-1)
-        return ordered[..., rest:].sum(axis=-1)
+        if x.shape[-1] <= SORT_LIMIT:
+            ordered = np.sort(x, axis=-1)
+            return ordered[..., rest:].sum(axis=-1), ordered[..., 0]
+        best = [np.partition(row, rest - 1)[rest:].sum() for row in x.reshape(-1, x.shape[-1])]
+        return np.array(best, dtype=np.float32).reshape(x.shape[:-1]), x.min(axis=-1)
 
     def max(self, x: Array) -> Array:
         """[..., n] -> [..., 1]: largest along a short last axis (NumPy reduces a leading axis much faster)."""
         columns = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)
         return np.maximum.reduce(columns, axis=0).reshape(*x.shape[:-1], 1)
 
-    def take(self, x: Array, flat: Array) -> Array:
-        """Entries of `x` (any shape, read as flat) at flat indices; the shape is that of `flat`."""
-        return x.reshape(-1).take(flat)
+    # take(x, flat): entries of `x` (any shape, read as flat) at flat indices; the shape is that of `flat`.
+    take: Any = staticmethod(np.ndarray.take)
 
     def take_rows(self, x: Array, flat: Array) -> Array:
         """Rows of `x` [..., D] at flat row indices -> flat.shape + [D]."""
@@ -171,9 +181,7 @@ class NumpyArrays(Constants):
         """In place: `values` are added to entries of `x` (read as flat) at flat indices, repeats included."""
         np.add.at(x.reshape(-1), flat.reshape(-1), values.reshape(-1))
 
-    def vecdot(self, x: Array, y: Array) -> Array:
-        """Dot product along the last axis, broadcasting the others."""
-        return np.vecdot(x, y)
+    vecdot: Any = staticmethod(np.vecdot)  # vecdot(x, y): dot product along the last axis, broadcasting the others
 
 
 def get_arrays(backend: str, device: str = "cpu") -> Any:

@@ -36,7 +36,7 @@ class TorchDraws:
         self._rng.set_state(state)
 
 
-class TorchArrays(Constants):
+class TorchArrays:
     """torch behind the door, for CUDA and for pipelines that live in torch."""
 
     name = "torch"
@@ -49,8 +49,8 @@ class TorchArrays(Constants):
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"torch cannot use device '{device}' here ({error}): choose 'cpu'") from None
-        super().__init__()
         self.device = device
+        self.constant = Constants(self.asarray)
 
     def draws(self, seed: int | None) -> Draws:
         return TorchDraws(seed, self.device)
@@ -67,6 +67,15 @@ class TorchArrays(Constants):
     def empty(self, *shape: int) -> Array:
         return torch.empty(shape, dtype=torch.float32, device=self.device)
 
+    def permute(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return x.permute(axes)
+
+    def as_float(self, x: Array) -> Array:
+        return x.to(torch.float32)
+
+    def as_int(self, x: Array) -> Array:
+        return x.to(torch.int64)
+
     def kind(self, x: Array) -> str:
         if x.is_floating_point():
             return "f"
@@ -81,8 +90,8 @@ class TorchArrays(Constants):
     def top_k(self, x: Array, k: int) -> Array:
         return self.ranked(x, k)[..., :k]
 
-    def sum_top_k(self, x: Array, k: int) -> Array:
-        return torch.topk(x, k, dim=-1).values.sum(dim=-1)
+    def extremes(self, x: Array, k: int) -> tuple[Array, Array]:
+        return torch.topk(x, k, dim=-1).values.sum(dim=-1), x.amin(dim=-1)
 
     def max(self, x: Array) -> Array:
         return x.amax(dim=-1, keepdim=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ammo_env.arrays import Array, BoolArray, FloatArray, row_starts
+from ammo_env.arrays import Array, BoolArray, row_starts
 from ammo_env.config import AttentionConfig
 
 
@@ -33,38 +33,31 @@ def retrieve(arrays: Any, draws: Any, scores: Array, born: Array, config: Attent
     if count == 0:
         return order[..., :known]
     if config.fresh == "newest":
-        others = order[..., known:] + arrays.constant(row_starts, len(born), 1, born.shape[-1])
+        others = order[..., known:] + arrays.constant[row_starts, (len(born), 1, born.shape[-1])]
         tie = draws.uniform(*others.shape)
         fresh = arrays.top_k(arrays.take(born, others) + tie, count)
     else:
         fresh = _spread_out(arrays, draws, scores.shape, known, count)
-    fresh = arrays.take(order, known + fresh + arrays.constant(row_starts, *scores.shape))
+    fresh = arrays.take(order, fresh + known + arrays.constant[row_starts, scores.shape])
     return arrays.xp.concat([order[..., :known], fresh], axis=-1)
 
 
 def _spread_out(arrays: Any, draws: Any, shape: tuple[int, int, int], known: int, count: int) -> Array:
-    """Systematic sampling: `count` of the C - known other ranks, [E, U, count], each rank as likely as any.
+    """Systematic sampling of `count` of the C - known other ranks: evenly spaced from a random start, [E, U, count].
 
-    They are equally spaced from a random start in a random stride; no rank is drawn twice.
+    Each rank is as likely as any other, and none is drawn twice.
     """
     envs, humans, live = shape
     others = live - known
-    most = arrays.constant(_start_and_stride, others, count)
-    drawn = arrays.xp.astype(draws.uniform(envs, humans, 2) * most, arrays.int64)
-    start, stride = drawn[..., :1], drawn[..., 1:] + 1
-    return (start + stride * arrays.constant(np.arange, count)) % others
-
-
-def _start_and_stride(others: int, count: int) -> FloatArray:
-    """[2]: how many starts there are, and how many strides that never come back to the start."""
-    return np.array([others, max((others - 1) // max(count - 1, 1), 1)], dtype=np.float32)
+    start = arrays.as_int(draws.uniform(envs, humans, 1) * others)
+    return (start + others // count * arrays.constant[np.arange, count]) % others
 
 
 def form_slates(arrays: Any, candidates: Array, positions: Array) -> Slates:
     """Candidate positions [E, U, S] -> slates; a position chosen again leaves its slot empty."""
-    items = arrays.take(candidates, positions + arrays.constant(row_starts, *candidates.shape))
+    items = arrays.take(candidates, positions + arrays.constant[row_starts, candidates.shape])
     same = items[..., :, None] == items[..., None, :]
-    repeated = (same & arrays.constant(_earlier, positions.shape[-1])).any(axis=-1)
+    repeated = (same & arrays.constant[_earlier, positions.shape[-1]]).any(axis=-1)
     return Slates(items, ~repeated)
 
 

@@ -24,8 +24,9 @@ class Seats:
 
     def __init__(self, arrays: Any, space: MetaSpace, num_goals: int, shelf_size: int) -> None:
         self._arrays, self._space = arrays, space
-        subspaces, num_facts, dim = space.facts.shape
+        subspaces, num_facts, _ = space.facts.shape
         self._subspace = np.arange(num_goals) % subspaces
+        self._subspaces, self._missing = subspaces, -num_goals % subspaces
         owner = np.repeat(np.arange(num_goals), shelf_size)  # [C]
         self.subspace = arrays.asarray(self._subspace)  # [G]
         self.owner = arrays.asarray(owner)  # [C] goal buddy of a creation
@@ -40,10 +41,9 @@ class Seats:
         coords = np.matmul(space.facts, space.steering)  # [M, F, A]
         self._fact_coords = arrays.asarray(coords.astype(np.float32))
         self._shelf_size = shelf_size
-        member = np.arange(subspaces)[:, None] == self._subspace  # [M, G]
-        self._member = arrays.asarray(member, arrays.float32)
-        rivals = np.maximum(shelf_size * (member.sum(axis=1)[self._subspace] - 1), 1)
-        self._per_rival = arrays.asarray(1.0 / rivals[:, None], arrays.float32)  # [G, 1]
+        rivals = (self._subspace[:, None] == self._subspace) & ~np.eye(num_goals, dtype=np.bool_)  # [G, G]
+        share = rivals / np.maximum(shelf_size * rivals.sum(axis=1, keepdims=True), 1)
+        self._rivals = arrays.asarray(share, arrays.float32)  # averages the creations on the rivals' shelves
         self._ones = arrays.asarray(np.ones(shelf_size), arrays.float32)
 
     def settle(self, draws: Any, envs: int) -> Array:
@@ -65,19 +65,18 @@ class Seats:
 
         What is constant over a subspace (its facts, its basis) is then one matrix product per subspace.
         """
-        envs, goals, size = x.shape
-        subspaces = len(self.facts)
-        missing = -goals % subspaces
-        if missing:
-            x = self._arrays.xp.concat([x, self._arrays.zeros(envs, missing, size)], axis=1)
-        seats = x.reshape(envs, -1, subspaces, size)
-        return self._arrays.xp.permute_dims(seats, (2, 0, 1, 3)).reshape(subspaces, -1, size)
+        envs, _, size = x.shape
+        if self._missing:
+            x = self._arrays.xp.concat([x, self._arrays.zeros(envs, self._missing, size)], axis=1)
+        seats = self._arrays.permute(x.reshape(envs, -1, self._subspaces, size), (2, 0, 1, 3))
+        return seats.reshape(self._subspaces, -1, size)
 
     def by_seat(self, x: Array, envs: int) -> Array:
         """[M, E * P, X] -> [E, G, X]: the inverse of `by_subspace`."""
-        subspaces, _, size = x.shape
-        seats = self._arrays.xp.permute_dims(x.reshape(subspaces, envs, -1, size), (1, 2, 0, 3))
-        return seats.reshape(envs, -1, size)[:, : len(self._subspace)]
+        size = x.shape[-1]
+        seats = self._arrays.permute(x.reshape(self._subspaces, envs, -1, size), (1, 2, 0, 3))
+        seats = seats.reshape(envs, -1, size)
+        return seats[:, : -self._missing] if self._missing else seats
 
     def lift(self, steering: Array) -> Array:
         """W s of the seat's subspace: [E, G, A] -> [E, G, D]."""
@@ -93,12 +92,12 @@ class Seats:
         """Creations [E, C, D] -> mean of the other seats' creations in the seat's subspace [E, G, D], or 0."""
         xp, (envs, _, dim) = self._arrays.xp, vectors.shape
         shelves = xp.matmul(self._ones, vectors.reshape(envs, -1, self._shelf_size, dim))  # [E, G, D] sums
-        return (self.of_subspace(xp.matmul(self._member, shelves)) - shelves) * self._per_rival
+        return xp.matmul(self._rivals, shelves)
 
     def of_subspace(self, x: Array) -> Array:
         """[E, M, D] -> [E, G, D]: the row of each seat's subspace."""
         arrays, (envs, subspaces, _) = self._arrays, x.shape
-        return arrays.take_rows(x, self.subspace + arrays.constant(row_starts, envs, subspaces))
+        return arrays.take_rows(x, self.subspace + arrays.constant[row_starts, (envs, subspaces)])
 
     def fact_coords(self, nearest: Array) -> Array:
         """W^T f of facts by flat index: [E, G] -> [E, G, A]."""
@@ -113,7 +112,7 @@ class Seats:
         likeness = xp.matmul(self.by_subspace(creations), self._fact_columns)  # [M, E * P, F]
         if self._padding is not None:
             likeness = likeness + self._padding
-        best = xp.argmax(likeness, axis=-1)[..., None]
+        best = likeness.argmax(axis=-1)[..., None]
         nearest = self.by_seat(best, len(creations))[..., 0] + self.first_fact
         gap = creations - arrays.take_rows(self.facts, nearest)
         return nearest, xp.sqrt(arrays.vecdot(gap, gap))
@@ -132,6 +131,7 @@ class Corpus:
     energy: Array  # [E, G]
     steering: Array  # [E, G, A] steering of the last publication
     nearest_fact: Array  # [E, G] flat index of the fact nearest to the last publication
+    shelf_error: Array  # [E, G] mean grounding error of the shelf
 
 
 def create(arrays: Any, anchors: Array, seats: Seats, steering: Array, scale: float) -> Array:
@@ -143,26 +143,26 @@ def first_shelf(
     arrays: Any, draws: Any, anchors: Array, seats: Seats, config: GoalBuddyConfig, provenance_noise: float
 ) -> Corpus:
     """Full shelves at reset: every creation has steering uniform in [-initial_spread, initial_spread]."""
-    xp = arrays.xp
+    xp, places = arrays.xp, config.shelf_size
     envs, goals, dim = anchors.shape
-    places = config.shelf_size
-    vectors, errors = arrays.zeros(envs, goals, places, dim), arrays.zeros(envs, goals, places)
-    for place in range(places):
-        spread = (draws.uniform(envs, goals, config.steering_dim) * 2.0 - 1.0) * config.initial_spread
-        made = create(arrays, anchors, seats, spread, config.steering_scale)
-        nearest, error = seats.nearest_fact(made)
-        vectors[:, :, place], errors[:, :, place] = made, error
-    errors = errors.reshape(envs, -1)
+    drawn = arrays.permute(draws.uniform(envs, places, goals, config.steering_dim), (1, 0, 2, 3))
+    spread = (drawn.reshape(places * envs, goals, -1) * 2.0 - 1.0) * config.initial_spread
+    made = create(arrays, xp.concat([anchors] * places), seats, spread, config.steering_scale)
+    nearest, error = seats.nearest_fact(made)
+    vectors = arrays.permute(made.reshape(places, envs, goals, dim), (1, 2, 0, 3))
+    errors = arrays.permute(error.reshape(places, envs, goals), (1, 2, 0))
+    flat = (envs, goals * places)
     return Corpus(
-        vectors=vectors.reshape(envs, goals * places, dim),
-        grounding_error=errors,
-        provenance=errors + provenance_noise * draws.normal(*errors.shape),
-        born=arrays.zeros(*errors.shape),
-        popularity=arrays.zeros(*errors.shape),
-        oldest=xp.zeros_like(nearest),
+        vectors=vectors.reshape(*flat, dim),
+        grounding_error=errors.reshape(flat),
+        provenance=errors.reshape(flat) + provenance_noise * draws.normal(*flat),
+        born=arrays.zeros(*flat),
+        popularity=arrays.zeros(*flat),
+        oldest=xp.zeros_like(nearest[:envs]),
         energy=arrays.zeros(envs, goals) + config.energy_cap,
-        steering=spread,
-        nearest_fact=nearest,
+        steering=spread[-envs:],
+        nearest_fact=nearest[-envs:],
+        shelf_error=errors.sum(axis=-1) * (1.0 / places),
     )
 
 
@@ -197,4 +197,6 @@ def publish(
     corpus.nearest_fact = xp.where(published, nearest, corpus.nearest_fact)
     left = xp.where(published, corpus.energy - config.publish_cost, corpus.energy)
     corpus.energy = xp.minimum(left + config.energy_regrowth, config.energy_cap)
+    shelves = corpus.grounding_error.reshape(envs, goals, -1)
+    corpus.shelf_error = shelves.sum(axis=-1) * (1.0 / config.shelf_size)
     return published

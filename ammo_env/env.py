@@ -86,9 +86,9 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
         if actions.keys() != self._everybody:
             raise ValueError(self._who_is_wrong(actions))
         stacked = {side: self._stack(side, actions) for side in SIDES}
-        self._obs, rewards, _, truncations, _ = self.vector.step(stacked)
-        scored = self._by_agent({side: rewards[side].tolist() for side in SIDES})
-        over = bool(truncations[0])
+        self._obs, happened = self.vector.play(stacked)
+        scored = self._by_agent({side: happened.rewards[side].tolist() for side in SIDES})
+        over = self.vector.is_over
         flags = dict.fromkeys(self.agents, False), dict.fromkeys(self.agents, over)
         result = self._by_agent(self._obs), scored, *flags, self._infos()
         if over:

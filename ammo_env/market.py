@@ -30,17 +30,17 @@ class GoalView:
 def look_around(arrays: Any, seats: Seats, state: State, anchored: Array, config: AmmoConfig) -> GoalView:
     """`anchored` [E, G, A] is W^T a of every seat."""
     market, (envs, goals, axes) = config.observations.goal_view == "market", anchored.shape
-    demand = normalise(arrays, state.memory.liked)
+    seen = normalise(arrays, state.memory.liked)
     if market:
         rivals = seats.mean_of_rivals(state.corpus.vectors)
-        demand = seats.of_subspace(demand)
+        seen = arrays.xp.concat([seats.of_subspace(seen), rivals])
+    demand = seen[:envs]
     targets = arrays.empty(3 if market else 2, envs, goals, axes)
-    targets[0], targets[1] = seats.project(demand), seats.fact_coords(state.corpus.nearest_fact)
-    if market:
-        targets[2] = seats.project(rivals)
-    towards, fact, *supply = to_steering(arrays, targets, anchored, config.goal_buddies.steering_scale)
-    near = arrays.vecdot(state.anchors, demand)
+    targets[1:] = seats.project(seen).reshape(-1, envs, goals, axes)
+    targets[0] = seats.fact_coords(state.corpus.nearest_fact)
+    fact, towards, *supply = to_steering(arrays, targets, anchored, config.goal_buddies.steering_scale)
     towards = towards * (arrays.vecdot(demand, demand)[..., None] > 0)  # nothing liked yet: no direction
+    near = arrays.vecdot(state.anchors, demand)
     if not market:
         return GoalView(towards, fact, None, near, None)
     return GoalView(towards, fact, supply[0], near, arrays.vecdot(normalise(arrays, rivals), demand))

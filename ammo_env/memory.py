@@ -31,24 +31,30 @@ class Impression:
 
 @dataclass
 class Memory:
-    """Running statistics of a batch of worlds; the large ones, by human and creator, are written in place."""
+    """Running statistics of a batch of worlds."""
 
     recent: Array  # [E, U, D] decayed mean of what the human was shown
-    creator_answers: Array  # [E, U, G] sum of arrived answers to this creator's items
-    creator_seen: Array  # [E, U, G] number of those answers
+    by_creator: Array  # [E, 2, U, G] arrived answers to this creator's items: their sum, and their number; in place
     answer_rate: Array  # [E, U] decayed mean answer
     liked: Array  # [E, X, D] decayed sum of items weighted by approval; by subspace (X = M) or by creator (X = G)
     goal_visibility: Array  # [E, G] visibility in the last round, summed over the shelf
     goal_exposure: Array  # [E, G] decayed mean of that
     goal_answers: Array  # [E, G] decayed mean answer to own items
 
+    @property
+    def creator_answers(self) -> Array:
+        return self.by_creator[:, 0]
+
+    @property
+    def creator_seen(self) -> Array:
+        return self.by_creator[:, 1]
+
 
 def empty_memory(arrays: Any, envs: int, humans: int, goals: int, groups: int, dim: int) -> Memory:
     """Nothing seen yet; what is liked is kept in X = `groups` groups."""
     return Memory(
         recent=arrays.zeros(envs, humans, dim),
-        creator_answers=arrays.zeros(envs, humans, goals),
-        creator_seen=arrays.zeros(envs, humans, goals),
+        by_creator=arrays.zeros(envs, 2, humans, goals),
         answer_rate=arrays.zeros(envs, humans),
         liked=arrays.zeros(envs, groups, dim),
         goal_visibility=arrays.zeros(envs, goals),
@@ -62,9 +68,9 @@ def consume(arrays: Any, memory: Memory, impression: Impression, visibility: Arr
 
     `visibility` [E, G] is that of each goal buddy's shelf.
     """
-    weights = arrays.xp.astype(impression.filled, arrays.float32) * (1.0 / impression.filled.shape[-1])
-    seen = arrays.xp.matmul(weights[..., None, :], impression.vectors)[..., 0, :]
-    memory.recent = DECAY * memory.recent + (1.0 - DECAY) * seen
+    weight = arrays.as_float(impression.filled) * ((1.0 - DECAY) / impression.filled.shape[-1])
+    seen = arrays.xp.matmul(weight[..., None, :], impression.vectors)[..., 0, :]
+    memory.recent = DECAY * memory.recent + seen
     memory.liked = DECAY * memory.liked
     memory.goal_visibility = visibility
     memory.goal_exposure = DECAY * memory.goal_exposure + (1.0 - DECAY) * visibility
@@ -77,35 +83,35 @@ def hear(
 
     Returns the sum of the answers that arrived and their number, each [E, U].
     """
-    envs, humans, goals = memory.creator_seen.shape
-    there = arrays.xp.astype(arrived, arrays.float32)
-    value, creator = impression.feedback.value * there, impression.creator
-    by_human = creator + arrays.constant(row_starts, envs, humans, goals)
-    arrays.add_at(memory.creator_answers, by_human, value)
-    arrays.add_at(memory.creator_seen, by_human, there)
-    by_world = creator + arrays.constant(row_starts, envs, 1, goals)
-    answers, seen = (arrays.count(by_world, x, envs * goals).reshape(envs, goals) for x in (value, there))
-    total, heard = value.sum(axis=-1), there.sum(axis=-1)
-    memory.answer_rate = _moved(arrays, memory.answer_rate, total, heard)
-    memory.goal_answers = _moved(arrays, memory.goal_answers, answers, seen)
-    _like(arrays, memory, impression.vectors, value * (value > 0), group)
-    return total, heard
+    envs, _, _, goals = memory.by_creator.shape
+    creator = impression.creator[:, None]
+    heard = arrays.empty(envs, 2, *arrived.shape[1:])  # answers, and their number
+    heard[:, 1] = arrived
+    heard[:, 0] = impression.feedback.value * heard[:, 1]
+    arrays.add_at(memory.by_creator, creator + arrays.constant[row_starts, memory.by_creator.shape], heard)
+    seat = creator + arrays.constant[row_starts, (envs, 2, 1, goals)]
+    by_goal = arrays.count(seat, heard, 2 * envs * goals).reshape(envs, 2, goals)
+    memory.goal_answers = _moved(arrays, memory.goal_answers, by_goal)
+    by_human = heard.sum(axis=-1)
+    memory.answer_rate = _moved(arrays, memory.answer_rate, by_human)
+    _like(arrays, memory, impression.vectors, arrays.xp.maximum(heard[:, 0], 0.0), group)
+    return by_human[:, 0], by_human[:, 1]
 
 
-def _moved(arrays: Any, average: Array, total: Array, count: Array) -> Array:
-    """A running average after `count` new values that sum to `total`; unchanged where there is none."""
-    fresh = total / arrays.xp.maximum(count, 1.0) - average
-    return average + (1.0 - DECAY) * fresh * (count > 0)
+def _moved(arrays: Any, average: Array, heard: Array) -> Array:
+    """Running averages [E, N] after more values [E, 2, N], their sum and number; unchanged where there are none."""
+    total, number = heard[:, 0], heard[:, 1]
+    return average + (total - number * average) * ((1.0 - DECAY) / arrays.xp.maximum(number, 1.0))
 
 
 def _like(arrays: Any, memory: Memory, vectors: Array, approval: Array, group: Array) -> None:
     """Items [E, U, S, D] join what is liked in their group [E, U, S], weighted by approval [E, U, S]."""
     envs, groups, dim = memory.liked.shape
     if groups <= FEW_GROUPS:
-        inside = group.reshape(envs, 1, -1) == arrays.constant(np.arange, groups)[:, None]
+        inside = group.reshape(envs, 1, -1) == arrays.constant[np.arange, groups][:, None]
         weights = inside * approval.reshape(envs, 1, -1)  # [E, X, U * S]
         memory.liked = memory.liked + arrays.xp.matmul(weights, vectors.reshape(envs, -1, dim))
     else:
-        row = group + arrays.constant(row_starts, envs, 1, groups)
-        cell = dim * row[..., None] + arrays.constant(np.arange, dim)
+        row = group + arrays.constant[row_starts, (envs, 1, groups)]
+        cell = dim * row[..., None] + arrays.constant[np.arange, dim]
         arrays.add_at(memory.liked, cell, approval[..., None] * vectors)

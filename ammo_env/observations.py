@@ -97,7 +97,7 @@ class CandidateView:
     flat: Array  # [E, U, K] flat creation index e * C + c
     vectors: Array  # [E, U, K, D], a copy
     score: Array  # [E, U, K] q_hat . e
-    creator_row: Array  # [E, U, K] flat index into [E, U, G]
+    creator: Array  # [E, U, K]
 
 
 def observe_user_buddies(
@@ -113,7 +113,8 @@ def observe_user_buddies(
     xp, take = arrays.xp, arrays.take
     envs, humans, shown = view.flat.shape
     mean, variance = belief
-    vectors, seen = view.vectors, take(memory.creator_seen, view.creator_row)
+    vectors, record = view.vectors, memory.by_creator
+    heard = take(record, view.creator[:, None] + arrays.constant[row_starts, record.shape])  # [E, 2, U, K]
     width = shown * len(CANDIDATE_FEATURES)
     obs = arrays.empty(envs, humans, width + len(CONTEXT_FEATURES))
     features = obs[..., :width].reshape(envs, humans, shown, -1)  # a view
@@ -121,8 +122,8 @@ def observe_user_buddies(
     features[..., 2] = 1.0 - xp.matmul(vectors, memory.recent[..., None])[..., 0]
     vectors *= vectors  # in place: the largest array of a round
     features[..., 1] = xp.sqrt(xp.matmul(vectors, variance[..., None])[..., 0])
-    features[..., 3] = take(memory.creator_answers, view.creator_row) / (seen + 1.0)
-    features[..., 4] = xp.log1p(seen)
+    features[..., 3] = heard[:, 0] / (heard[:, 1] + 1.0)
+    features[..., 4] = xp.log1p(heard[:, 1])
     features[..., 5] = (now - take(corpus.born, view.flat)) * (1.0 / rounds)
     features[..., 6] = take(corpus.popularity, view.flat)
     features[..., 7] = take(corpus.provenance, view.flat)
@@ -141,8 +142,7 @@ def observe_goal_buddies(
     """[E, G, size] float32 by `goal_layout`."""
     envs, goals, axes = corpus.steering.shape
     places = corpus.born.shape[1] // goals
-    errors = corpus.grounding_error.reshape(envs, goals, places)
-    newest = (corpus.oldest - 1) % places + arrays.constant(row_starts, envs, goals, places)[..., 0]
+    newest = (corpus.oldest - 1) % places + arrays.constant[row_starts, (envs, goals, places)][..., 0]
     vectors = [v for v in (corpus.steering, view.demand, view.supply, view.fact) if v is not None]
     scalars = [
         memory.goal_visibility,
@@ -151,7 +151,7 @@ def observe_goal_buddies(
         corpus.energy * (1.0 / energy_cap),
         (now - arrays.take(corpus.born, newest)) * (1.0 / rounds),
         arrays.take(corpus.grounding_error, newest),
-        errors.sum(axis=-1) * (1.0 / places),
+        corpus.shelf_error,
         now / rounds,
         view.demand_near,
     ]

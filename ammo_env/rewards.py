@@ -12,11 +12,8 @@ from typing import Any
 from ammo_env.arrays import Array, row_starts
 
 
-def slate_value(arrays: Any, utility: Array, shown: Array, filled: Array) -> Array:
-    """Sum of e.q over a slate [E, U]; utility [E, U, C] of the live corpus, shown [E, U, S] of the slots."""
-    if filled.all():
-        return shown.sum(axis=-1)
-    worst = arrays.xp.min(utility, axis=-1)
+def slate_value(arrays: Any, worst: Array, shown: Array, filled: Array) -> Array:
+    """Sum of e.q over a slate [E, U]; worst [E, U] of the live corpus, shown [E, U, S] of the slots."""
     return arrays.xp.where(filled, shown, worst[..., None]).sum(axis=-1)
 
 
@@ -26,7 +23,7 @@ def regret(best: Array, value: Array) -> Array:
     return gap * (gap > 0)
 
 
-def random_regret(arrays: Any, best: Array, utility: Array, slots: int) -> Array:
+def random_regret(best: Array, utility: Array, slots: int) -> Array:
     """Expected regret of a uniform slate of the live corpus: best - S * mean_c e_c.q, exact, [E, U]."""
     return best - utility.sum(axis=-1) * (slots / utility.shape[-1])
 
@@ -41,6 +38,6 @@ def group_mixture(arrays: Any, own: Array, societal: float) -> Array:
 def visibility(arrays: Any, items: Array, filled: Array, live: int) -> Array:
     """Share of a world's slates that hold each creation [E, C], in [0, 1]; zero-sum over creations."""
     envs, humans, _ = items.shape
-    flat = items + arrays.constant(row_starts, envs, 1, live)
+    flat = items + arrays.constant[row_starts, (envs, 1, live)]
     counts = arrays.count(flat, filled, envs * live)
     return counts.reshape(envs, live) * (1.0 / humans)

@@ -11,6 +11,7 @@ from ammo_env.arrays import Array
 from ammo_env.beliefs import Beliefs
 from ammo_env.creations import Corpus
 from ammo_env.memory import Impression, Memory
+from ammo_env.rewards import random_regret
 
 
 @dataclass
@@ -49,9 +50,13 @@ class Judgement:
     grounding_error: Array  # [E, U, S] of the slates' items
     best: Array  # [E, U] value of a best slate of the live corpus
     regret: Array  # [E, U]
-    random_regret: Array  # [E, U] expected regret of a slate drawn uniformly from the live corpus
     visibility: Array  # [E, C] share of slates that hold the creation
     shelf_error: Array  # [E, G] mean grounding error of each shelf
+
+    @property
+    def random_regret(self) -> Array:
+        """[E, U] expected regret of a slate drawn uniformly from the live corpus."""
+        return random_regret(self.best, self.utility, self.shown_utility.shape[-1])
 
 
 @dataclass(frozen=True)

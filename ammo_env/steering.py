@@ -51,7 +51,7 @@ def from_nudges(
     target = xp.where((moves == TO_FACT)[..., None], fact, last)
     pull = xp.where((moves == TO_DEMAND)[..., None], demand, target) - last
     length = xp.sqrt(arrays.vecdot(pull, pull))[..., None]
-    along = arrays.take_rows(arrays.constant(_axis_steps, last.shape[-1]), moves)
+    along = arrays.take_rows(arrays.constant[_axis_steps, last.shape[-1]], moves)
     direction = along + pull / xp.maximum(length, 1.0)
     return (last + step * direction).clip(-1.0, 1.0), moves != HOLD
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from ammo_env import observations, steering
-from ammo_env.arrays import Array, FloatArray, get_arrays, row_starts
+from ammo_env.arrays import Array, FloatArray, get_arrays
 from ammo_env.config import AmmoConfig
 from ammo_env.market import look_around
 from ammo_env.metrics import measure
 from ammo_env.observations import CandidateView, Layout
 from ammo_env.spaces import action_space, observation_space
 from ammo_env.state import Actions, Round
-from ammo_env.validation import check_actions
+from ammo_env.validation import check_actions, check_seed
 from ammo_env.world import World
 
 SIDES = ("user_buddy", "goal_buddy")
+SIDE_SET = frozenset(SIDES)
 
 
 class VectorEnv:
@@ -53,6 +54,7 @@ class VectorEnv:
 
     def reset(self, seed: int | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
         """Begin new episodes in all worlds -> obs, infos (infos["action_mask"][side])."""
+        check_seed(seed)
         self.world.reset(seed)
         self._anchored = self.world.seats.project(self.world.state.anchors)
         self.last_round = None
@@ -66,16 +68,24 @@ class VectorEnv:
         Raises `ValueError` for a missing side, a wrong shape or an action out of range, and `RuntimeError`
         before the first reset or after the end.
         """
-        world = self.world
-        if world.state.now >= self.config.episode.num_rounds:
+        obs, happened = self.play(actions)
+        never = np.zeros(self.num_envs, dtype=np.bool_)
+        infos = {"action_mask": self.action_masks(), "reward_terms": happened.reward_terms}
+        return obs, happened.rewards, never, never | self.is_over, infos
+
+    def play(self, actions: dict[str, Array]) -> tuple[dict[str, Array], Round]:
+        """`step` without the wrapping: observations, and what happened."""
+        if self.is_over:
             raise RuntimeError("the episode is over: call reset() before the next step()")
         understood = self._translate(actions)
         self.last_round = None  # lets go of large arrays before the next ones are made
-        self.last_round = happened = world.step(understood)
-        over = world.state.now >= self.config.episode.num_rounds
-        never = np.zeros(self.num_envs, dtype=np.bool_)
-        infos = {"action_mask": self.action_masks(), "reward_terms": happened.reward_terms}
-        return self._observe(), happened.rewards, never, never | over, infos
+        self.last_round = self.world.step(understood)
+        return self._observe(), self.last_round
+
+    @property
+    def is_over(self) -> bool:
+        """Have all rounds of the episode been played?"""
+        return self.world.state.now >= self.config.episode.num_rounds
 
     def measure(self) -> dict[str, FloatArray]:
         """Every metric of the last round, per world [E]; see `ammo_env.metrics`."""
@@ -105,21 +115,16 @@ class VectorEnv:
         valid = self.world.state.candidates >= 0  # all of them: there are never fewer creations than candidates
         able = self.may_publish()
         if config.actions.goal_mode == "nudge":
-            moves = self.arrays.constant(np.arange, steering.num_nudges(config.goal_buddies.steering_dim))
+            moves = self.arrays.constant[np.arange, steering.num_nudges(config.goal_buddies.steering_dim)]
             able = able[..., None] | (moves == steering.HOLD)
         return {"user_buddy": valid, "goal_buddy": able}
 
     def _translate(self, actions: dict[str, Array]) -> Actions:
         config, arrays = self.config, self.arrays
-        if not isinstance(actions, Mapping) or set(actions) != set(SIDES):
+        if not isinstance(actions, Mapping) or actions.keys() != SIDE_SET:
             given = tuple(actions) if isinstance(actions, Mapping) else type(actions).__name__
             raise ValueError(f"step() needs a dict of actions by side {SIDES}, got {given}")
-        positions, chosen = (
-            check_actions(
-                arrays, side, actions[side], self.action_spaces[side], (self.num_envs, self.num_agents[side])
-            )
-            for side in SIDES
-        )
+        positions, chosen = self._checked("user_buddy", actions), self._checked("goal_buddy", actions)
         if config.actions.user_mode == "scores":
             positions = arrays.top_k(positions, config.attention.num_slots)
         elif config.attention.num_slots == 1:
@@ -135,15 +140,18 @@ class VectorEnv:
                 steered, willing = steering.from_nudges(arrays, chosen, view.demand, view.fact, last, step)
         return Actions(positions, steered, willing)
 
+    def _checked(self, side: str, actions: dict[str, Array]) -> Array:
+        batch = (self.num_envs, self.num_agents[side])
+        return check_actions(self.arrays, side, actions[side], self.action_spaces[side], batch)
+
     def _observe(self) -> dict[str, Array]:
         world, state, arrays = self.world, self.world.state, self.arrays
         flat = state.candidates + world.world_row
-        creator = arrays.take(world.seats.owner, state.candidates)
         view = CandidateView(
             flat=flat,
             vectors=arrays.take_rows(state.corpus.vectors, flat),
             score=state.score,
-            creator_row=creator + arrays.constant(row_starts, self.num_envs, world.num_humans, world.num_goals),
+            creator=arrays.take(world.seats.owner, state.candidates),
         )
         self._goal_view = look_around(arrays, world.seats, state, self._anchored, self.config)
         belief = (state.beliefs.mean, state.beliefs.variance)

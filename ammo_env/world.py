@@ -8,6 +8,8 @@ world owns its random stream.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from ammo_env import attention, beliefs, creations, humans, memory, rewards
@@ -19,9 +21,8 @@ from ammo_env.knowledge import load_knowledge
 from ammo_env.memory import Impression
 from ammo_env.space import MetaSpace, build_space
 from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
-from ammo_env.validation import check_seed
 
-RETRIEVAL_SIZE = 1 << 22  # scores that retrieval holds at a time
+RETRIEVAL_SIZE = 1 << 17  # scores that retrieval looks at together: what fits into a core's cache
 
 
 class World:
@@ -51,9 +52,9 @@ class World:
         self._mean, self._variance = map(self.arrays.asarray, (self.space.mean, self.space.variance))
         self._deviation = self.arrays.xp.sqrt(self._variance)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
-        self.world_row = self.arrays.constant(row_starts, num_envs, 1, self.num_live)
-        self.human_row = self.arrays.constant(row_starts, num_envs, self.num_humans, self.num_live)
-        # Retrieval scans the corpus for so many humans at once that its work arrays stay small.
+        self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
+        self.human_row = self.arrays.constant[row_starts, (num_envs, self.num_humans, self.num_live)]
+        # Retrieval scans the corpus for a few humans at a time where all of them would not fit into the cache.
         crowd = max(1, RETRIEVAL_SIZE // (num_envs * self.num_live))
         self._crowds = [slice(start, start + crowd) for start in range(0, self.num_humans, crowd)]
         self._state: State | None = None
@@ -68,7 +69,6 @@ class World:
 
     def reset(self, seed: int | None = None) -> None:
         """Begin new episodes. A seed starts the random stream anew; None continues it (at first: entropy)."""
-        check_seed(seed)
         if seed is not None or self._draws is None:
             self._draws = self.arrays.draws(seed)
         arrays, config, draws = self.arrays, self.config, self._draws
@@ -106,7 +106,7 @@ class World:
         self._drift()
         state.now += 1
         self._show()
-        totals = {side: sum(parts.values()) for side, parts in terms.items()}
+        totals = {side: reduce(add, parts.values()) for side, parts in terms.items()}
         return Round(state.now - 1, candidates, slates.items, impression, judgement, published, terms, totals)
 
     def get_state(self) -> dict[str, Any]:
@@ -150,22 +150,20 @@ class World:
             filled=slates.filled,
             feedback=feedback,
         )
-        slots = self.config.attention.num_slots
-        best = arrays.sum_top_k(state.utility, slots)
-        value = rewards.slate_value(arrays, state.utility, utility, slates.filled)
+        best, worst = arrays.extremes(state.utility, self.config.attention.num_slots)
+        value = rewards.slate_value(arrays, worst, utility, slates.filled)
         visibility = rewards.visibility(arrays, slates.items, slates.filled, self.num_live)
-        shape = (self.num_envs, self.num_goals, -1)
         corpus.popularity = memory.DECAY * corpus.popularity + (1.0 - memory.DECAY) * visibility
-        memory.consume(arrays, state.memory, impression, visibility.reshape(shape).sum(axis=-1))
+        by_shelf = visibility.reshape(self.num_envs, self.num_goals, -1).sum(axis=-1)
+        memory.consume(arrays, state.memory, impression, by_shelf)
         return impression, Judgement(
             utility=state.utility,
             shown_utility=utility,
             grounding_error=error,
             best=best,
             regret=rewards.regret(best, value),
-            random_regret=rewards.random_regret(arrays, best, state.utility, slots),
             visibility=visibility,
-            shelf_error=corpus.grounding_error.reshape(shape).sum(axis=-1) * (self.num_goals / self.num_live),
+            shelf_error=corpus.shelf_error,
         )
 
     def _publish(self, actions: Actions) -> Array:
@@ -208,7 +206,7 @@ class World:
         """side -> term -> [E, N], each already weighted."""
         weights = self.config.rewards
         if weights.user_buddy == "regret":
-            own = ("regret", -judgement.regret / self.config.attention.num_slots)
+            own = ("regret", judgement.regret * (-1.0 / self.config.attention.num_slots))
         else:
             own = ("feedback", heard)
         visibility = self.state.memory.goal_visibility
@@ -241,4 +239,4 @@ class World:
         arrays, state = self.arrays, self.state
         score = arrays.xp.matmul(state.beliefs.mean[:, people], state.corpus.vectors.mT)
         found = attention.retrieve(arrays, self._draws, score, state.corpus.born, self.config.attention)
-        return found, arrays.take(score, found + arrays.constant(row_starts, *score.shape))
+        return found, arrays.take(score, found + arrays.constant[row_starts, score.shape])

@@ -87,18 +87,18 @@ def evaluate(run: Run) -> dict[str, Any]:
     """Both sides on held-out people: user policies against scripts and against learned goal buddies, goal seats."""
     users, goals = learned_policies(run)
     world, scripts = held_out(run_world(run)), scripted_cast()
-    arena = Arena(world, worlds=64, episodes=4, seed=run.config.training.seed)
-    tuned = tune_bandits(replace(arena, episodes=2, seed=0, stream=TUNING), scripts)
-    bandits = {name: make_user_baseline(best.name) for name, best in tuned.items()}
+    arena = Arena(world, worlds=64, episodes=3, seed=run.config.training.seed)
+    tuned = _tuned(run, replace(arena, episodes=2, seed=0, stream=TUNING))
+    bandits = {name: make_user_baseline(setting) for name, setting in tuned.items()}
     fixed = {name: make_user_baseline(name) for name in ("random", "greedy", "oracle")}
     against_scripts = evaluate_user_buddies({**users, **fixed, **bandits}, scripts, arena)
     mixed = {**scripts, **{f"learned {i}": goals[TRAINED] for i in range(len(scripts))}}  # half the seats are learned
-    against_learned = evaluate_user_buddies({**users, **fixed, **bandits}, mixed, replace(arena, episodes=2))
-    seat = replace(arena, episodes=16)
+    against_learned = evaluate_user_buddies({**users, **fixed, **bandits}, mixed, replace(arena, episodes=1))
+    seat = replace(arena, episodes=10)
     seats = evaluate_goal_buddies({**goals, **scripts}, scripts, users[TRAINED], seat)
     curve = [row for row in read_progress(run.folder) if row.get("normalised_regret") is not None]
     return {
-        "tuned": {name: best.name for name, best in tuned.items()},
+        "tuned": tuned,
         "against_scripts": {name: meter.summary() for name, meter in against_scripts.items()},
         "against_learned": {name: meter.summary() for name, meter in against_learned.items()},
         "seats": {name: float(values.mean()) for name, values in seats.items()},
@@ -106,6 +106,16 @@ def evaluate(run: Run) -> dict[str, Any]:
         "curve": [row["normalised_regret"] for row in curve],
         "goal_curve": [row.get("goal_0/advantage_over_scripts") for row in curve],
     }
+
+
+def _tuned(run: Run, arena: Arena) -> dict[str, str]:
+    """The best setting of every bandit in a scenario, found once and kept beside the runs."""
+    path = run.folder.parent / f"tuned-{run.scenario}.json"
+    if not path.exists():
+        best = tune_bandits(arena, scripted_cast())
+        path.write_text(json.dumps({name: tuned.name for name, tuned in best.items()}), encoding="utf-8")
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def tables(out: Path, scenarios: list[str], seeds: list[int]) -> str:

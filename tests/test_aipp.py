@@ -137,7 +137,8 @@ def test_choice_probabilities_by_hand() -> None:
 
 def test_at_most_one_item_is_chosen() -> None:
     utility, present = slate(0, (2000, 1, 4))
-    answers = oracle_of("choice").answer(utility, present, np.random.default_rng(0).random(utility.shape, dtype=np.float32))
+    uniform = np.random.default_rng(0).random(utility.shape, dtype=np.float32)
+    answers = oracle_of("choice").answer(utility, present, uniform)
     assert set(np.unique(answers)) == {0.0, 1.0}
     assert answers.sum(axis=-1).max() == 1
     assert answers[~present].sum() == 0
@@ -149,7 +150,8 @@ def ask(config: dict[str, Any], utility: float, error: float, shape: tuple[int, 
     aipp = Aipp(ARRAYS, build(AippConfig, config), 3)
     filled = np.broadcast_to(np.array([True, True, False]), shape)
     subspace = np.broadcast_to(np.arange(3), shape)
-    return aipp.ask(NumpyDraws(0), np.full(shape, utility, np.float32), np.full(shape, error, np.float32), filled, subspace)
+    utilities, errors = np.full(shape, utility, np.float32), np.full(shape, error, np.float32)
+    return aipp.ask(NumpyDraws(0), utilities, errors, filled, subspace)
 
 
 def test_affinity_is_utility_plus_bait_plus_noise() -> None:

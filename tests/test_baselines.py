@@ -210,6 +210,21 @@ def test_scripts_as_nudges(small_env: MakeEnv) -> None:
         assert (act(Turn(turn.obs, poor, turn.env), np.random.default_rng(0)) == steering.HOLD).all()
 
 
+def test_clickbait_as_nudges_leads_away_from_the_facts(small_env: MakeEnv) -> None:
+    """Half of its moves follow demand, half step along the axis on which it is farthest beyond the nearest fact."""
+    turn = some_turn(small_env(40), "goal_buddy")
+    able = np.ones((*turn.obs.shape[:2], 10), bool)
+    moves = GOAL_BASELINES["clickbait"]().act(Turn(turn.obs, able, turn.env), np.random.default_rng(0))
+    followed = moves == steering.TO_DEMAND
+    assert 0.35 < followed.mean() < 0.65
+    layout = turn.env.observation_layouts["goal_buddy"]
+    beyond = layout.block(turn.obs, "last") - layout.block(turn.obs, "fact")
+    axis, sign = np.divmod(moves[~followed] - steering.FIRST_AXIS_MOVE, 2)
+    stepped = np.take_along_axis(beyond[~followed], axis[:, None], -1)[:, 0]
+    np.testing.assert_allclose(np.abs(stepped), np.abs(beyond[~followed]).max(axis=-1))
+    np.testing.assert_array_equal(stepped < 0, sign == 1)
+
+
 def test_grids_tune_what_the_baselines_take() -> None:
     for name, (argument, values) in GRIDS.items():
         assert len(values) == len(set(values)) >= 5

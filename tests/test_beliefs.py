@@ -203,7 +203,8 @@ def test_late_and_prompt_subspaces_are_heard_apart(small_env: MakeEnv, random_ac
 
 def test_a_belief_learns_its_human_and_bait_misleads_it(small_env: MakeEnv, random_actions: RandomActions) -> None:
     """Noise .5 like the default: eight random rounds remove a fifth of the prior's |q - mean|, less under bait 1;
-    the standardised errors of the honest world have mean square 1.1 within .15: nearly calibrated (projecting on the diagonal makes it a little too sure)."""
+    the standardised errors of the honest world have mean square 1.1 within .15 (nearly
+    calibrated: projecting on the diagonal makes the filter a little too sure)."""
     removed = {}
     for bait in (0.0, 1.0):
         env = small_env(100, {"aipp.bait": bait, "attention.num_slots": 4})

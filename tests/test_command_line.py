@@ -44,8 +44,11 @@ def run(script: str, *words: str) -> Done:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "small"
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "default", *SMALL, "--seed", "0", "--out", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path_factory.mktemp("elsewhere"), timeout=240)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "default", *SMALL, "--seed", "0"]
+    done = subprocess.run(
+        [*command, "--out", str(folder)], capture_output=True, text=True, cwd=elsewhere, timeout=240
+    )
     assert done.returncode == 0, done.stderr
     assert "trained, deterministic" in done.stdout
     assert "thompson=" in done.stdout
@@ -64,7 +67,8 @@ def test_a_run_leaves_what_the_readme_promises(finished: Path) -> None:
         "normalised_regret"
     ]
     first = json.loads((finished / "progress.jsonl").read_text().splitlines()[0])
-    assert {"normalised_regret", "regret", "welfare", "misinformation", "exposure_gini", "steps_per_second"} <= set(first)
+    named = {"normalised_regret", "regret", "welfare", "misinformation", "exposure_gini", "steps_per_second"}
+    assert named <= set(first)
 
 
 def test_a_finished_run_is_resumed_and_not_overwritten(finished: Path) -> None:

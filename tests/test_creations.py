@@ -181,8 +181,23 @@ def test_a_new_creation_is_unpopular(space: MetaSpace) -> None:
 
 
 def test_rivals_are_the_other_creations_of_the_subspace(space: MetaSpace) -> None:
-    """Seats 0, 2, 4 share subspace 0 with two places each: four rivals of weight 1/4; one seat alone has none."""
-    rivals = Seats(ARRAYS, space, 5, 2).rivals
-    np.testing.assert_allclose(rivals[0], [0, 0, 0, 0, 0.25, 0.25, 0, 0, 0.25, 0.25])
-    np.testing.assert_allclose(rivals[1], [0, 0, 0, 0, 0, 0, 0.5, 0.5, 0, 0])
-    assert not Seats(ARRAYS, space, 1, 2).rivals.any()
+    """Seats 0, 2, 4 share subspace 0 with two places each: the mean of four rivals; a seat alone has none (zero)."""
+    vectors = np.random.default_rng(0).standard_normal((3, 10, 9)).astype(np.float32)
+    rivals = Seats(ARRAYS, space, 5, 2).mean_of_rivals(vectors)
+    np.testing.assert_allclose(rivals[:, 0], vectors[:, [4, 5, 8, 9]].mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(rivals[:, 1], vectors[:, [6, 7]].mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(rivals[:, 4], vectors[:, [0, 1, 4, 5]].mean(axis=1), atol=1e-6)
+    alone = Seats(ARRAYS, space, 1, 2).mean_of_rivals(vectors[:, :2])
+    np.testing.assert_allclose(alone, 0.0, atol=1e-6)
+
+
+def test_projection_is_the_adjoint_of_lifting(space: MetaSpace) -> None:
+    """W^T (W s) = s and (W s) . x = s . (W^T x), seat by seat, for a number of seats that M does not divide."""
+    seats, rng = Seats(ARRAYS, space, 5, 2), np.random.default_rng(0)
+    steering, vectors = steer(rng, 4, 5, 3), steer(rng, 4, 5, 9)
+    np.testing.assert_allclose(seats.project(seats.lift(steering)), steering, atol=1e-5)
+    np.testing.assert_allclose(
+        np.vecdot(seats.lift(steering), vectors), np.vecdot(steering, seats.project(vectors)), atol=1e-5
+    )
+    for g in range(5):
+        np.testing.assert_allclose(seats.project(vectors)[:, g], vectors[:, g] @ space.steering[g % 2], atol=1e-5)

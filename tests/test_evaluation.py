@@ -78,7 +78,8 @@ def test_tuning_returns_the_best_of_each_grid(config: AmmoConfig) -> None:
 
 def test_baselines_by_name() -> None:
     assert make_user_baseline("softmax=0.25").temperature == 0.25  # type: ignore[attr-defined]
-    for text, message in (("gredy", "no user-side baseline"), ("greedy=1", "no argument"), ("linucb=x", "not a number")):
+    wrong = (("gredy", "no user-side baseline"), ("greedy=1", "no argument"), ("linucb=x", "not a number"))
+    for text, message in wrong:
         with pytest.raises(ValueError, match=message):
             make_user_baseline(text)
     assert set(GOAL_BASELINES) == {"random_script", "truthful", "chaser", "clickbait"}

@@ -105,7 +105,7 @@ def test_every_candidate_feature_by_definition(small_env: MakeEnv, random_action
 
 def test_every_goal_scalar_by_definition(small_env: MakeEnv, random_actions: RandomActions) -> None:
     """Own visibility, answers, energy, age, errors, time, demand and rivalry, recomputed from the state."""
-    env = small_env(2, {"observations.demand_focus": 2.0})
+    env = small_env(2)
     obs = played(env, random_actions)
     state, corpus = env.world.state, env.world.state.corpus
     layout = env.observation_layouts["goal_buddy"]
@@ -113,12 +113,11 @@ def test_every_goal_scalar_by_definition(small_env: MakeEnv, random_actions: Ran
     assert env.last_round is not None
     for e, g in np.ndindex(2, 5):
         newest = 2 * g + (int(corpus.oldest[e, g]) - 1) % 2
-        liked = state.memory.liked[e] / np.linalg.norm(state.memory.liked[e], axis=-1, keepdims=True)
-        demand = np.exp(2.0 * liked @ state.anchors[e, g]) @ liked
-        demand /= np.linalg.norm(demand)
+        demand = state.memory.liked[e, g % 2] / np.linalg.norm(state.memory.liked[e, g % 2])
         rivals = corpus.vectors[e].reshape(5, 2, 9)[[h for h in range(g % 2, 5, 2) if h != g]].mean(axis=(0, 1))
         expected = {
             "visibility": env.last_round.judgement.visibility[e, 2 * g : 2 * g + 2].sum(),
+            "exposure": state.memory.goal_exposure[e, g],
             "answer": state.memory.goal_answers[e, g],
             "energy": corpus.energy[e, g] / 4.0,
             "age": (3 - corpus.born[e, newest]) / 8,
@@ -142,7 +141,7 @@ def test_goal_targets_are_reachable_steering(small_env: MakeEnv, random_actions:
         assert np.abs(layout.block(obs["goal_buddy"], name)).max() <= 1.0 + 1e-6
     np.testing.assert_array_equal(layout.block(obs["goal_buddy"], "last"), world.state.corpus.steering)
     fact = layout.block(obs["goal_buddy"], "fact")
-    moved = world.state.anchors + 0.5 * np.matmul(world.seats.steering, fact[..., None])[..., 0]
+    moved = world.state.anchors + 0.5 * world.seats.lift(fact)
     moved /= np.linalg.norm(moved, axis=-1, keepdims=True)
     target = world.space.facts.reshape(-1, 9)[world.state.corpus.nearest_fact]
     assert (np.vecdot(moved, target) - np.vecdot(world.state.anchors, target)).mean() > 0.01
@@ -189,10 +188,12 @@ def test_other_humans_data_never_enter(small_env: MakeEnv, random_actions: Rando
     def change(state: dict[str, Any]) -> None:
         for part, names in {
             "beliefs": ("mean", "variance"),
-            "memory": ("recent", "creator_answers", "creator_seen", "answer_rate"),
+            "memory": ("recent", "answer_rate"),
         }.items():
             for name in names:
                 state[part][name][:, 0] = np.abs(state[part][name][:, 0]) * 1.5 + 0.1
+        record = state["memory"]["by_creator"]
+        record[:, :, 0] = np.abs(record[:, :, 0]) * 1.5 + 0.1
         state["score"][:, 0] += 0.1
         state["candidates"][:, 0] = np.roll(state["candidates"][:, 0], 1, axis=-1)
 

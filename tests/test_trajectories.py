@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ammo_env import metaspace_v0
+from ammo_env.steering import HOLD, PUBLISH
 from ammo_env.vector import SIDES, VectorEnv
 
 ROUNDS = 6
@@ -39,16 +40,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 COLUMNS = ("user obs", "goal obs", "user rew", "goal rew", "regret", "random", "q", "belief")
 GOLDEN = """
-clicks               0.424863  0.240099 -0.396957 -0.213818   1.58783   1.87906  0.424832  0.593003
-crowded              0.491335  0.248989 -0.405218  -0.23016   1.62087   2.13503  0.424832  0.678338
-default              0.436462  0.241081 -0.385058 -0.213931   1.54023   1.87908  0.424832   0.62507
-drift                0.440918  0.241356 -0.378598 -0.213931   1.51439   1.81942  0.385392  0.626425
-noisy                 0.42958   0.24338 -0.440239 -0.213947   1.76095   1.87922  0.424832  0.493461
-paper                0.444855  0.203921  -0.31032  -0.22497   1.24128   1.84751  0.248077  0.620789
-clicks-continuous    0.424987   0.23717 -0.402899 -0.178392    1.6116   1.89467  0.424832  0.557858
-crowded-continuous   0.493229  0.237592 -0.382962 -0.198907   1.53185   2.12344  0.424832  0.666098
-drift-continuous     0.447899  0.237647  -0.31673  -0.18188   1.26692   1.84557  0.385392  0.645482
-everything           0.370277  0.241444  0.235859 -0.319459   1.60019   1.55304  0.229713  0.131407
+clicks               0.422684  0.266738 -0.431954 -0.222879   1.72782   1.93672  0.424832  0.576935
+crowded              0.484054  0.270062 -0.415902 -0.230034   1.66361   2.13736  0.424832  0.612092
+default              0.422326   0.26887 -0.419091 -0.222728   1.67636   1.93645  0.424832  0.583025
+drift                0.428815    0.2687   -0.4107 -0.222923    1.6428   1.91714  0.441654  0.583479
+noisy                0.414323  0.267587 -0.493145 -0.222888   1.97258   1.93639  0.424832  0.463934
+paper                 0.44114  0.231202 -0.299724 -0.226326   1.19889   1.86337  0.248077   0.62433
+clicks-continuous    0.421421  0.258856  -0.37414 -0.181324   1.49656   1.91119  0.424832  0.550113
+crowded-continuous   0.483378  0.260785 -0.352055  -0.20078   1.40822   2.14054  0.424832  0.661184
+drift-continuous     0.438597  0.259914 -0.340783 -0.182524   1.36313   1.91394  0.441654  0.647213
+everything           0.374535  0.252044   0.34658 -0.322346   1.59415   1.62335  0.254111  0.151881
 """
 
 
@@ -58,7 +59,11 @@ def trajectory(env: VectorEnv, act: Callable[..., Any]) -> NDArray[np.float64]:
     obs, _ = env.reset(seed=7)
     total = np.zeros(len(COLUMNS))
     for _ in range(ROUNDS):
-        obs, rewards, *_ = env.step(act(env, rng))
+        actions = act(env, rng)
+        if env.config.actions.goal_mode == "nudge":
+            # Never the same creation twice: which of two equal scores is larger is rounding, so not portable.
+            actions["goal_buddy"] = np.where(actions["goal_buddy"] == PUBLISH, HOLD, actions["goal_buddy"])
+        obs, rewards, *_ = env.step(actions)
         assert env.last_round is not None
         judged, state = env.last_round.judgement, env.world.state
         total += [

@@ -255,7 +255,15 @@ def test_slates_hold_nothing_twice(env: VectorEnv, random_actions: RandomActions
 
 
 def test_rewards_are_the_sum_of_their_terms(env: VectorEnv, random_actions: RandomActions) -> None:
+    """And each term by definition: -regret / S (shared with the group), -lambda times the shelf's mean error."""
+    weights, slots = env.config.rewards, env.config.attention.num_slots
     for happened in rounds(env, random_actions):
+        judged, users = happened.judgement, happened.reward_terms["user_buddy"]
+        if weights.user_buddy == "regret":
+            np.testing.assert_allclose(users["regret"], -judged.regret / slots, atol=1e-6)
+        np.testing.assert_allclose(
+            happened.reward_terms["goal_buddy"]["grounding"], -weights.honesty_price * judged.shelf_error, atol=1e-6
+        )
         for side, terms in happened.reward_terms.items():
             np.testing.assert_allclose(sum(terms.values()), happened.rewards[side], atol=1e-6)
             assert happened.rewards[side].shape == (3, env.num_agents[side])
@@ -376,10 +384,10 @@ class RecordedDraws:
 
 
 class ReplayedDraws:
-    """Row e of a recorded batch, draw by draw, as the stream of a single world."""
+    """World e's share of a recorded batch of E, draw by draw; a leading axis is E, or a multiple of it."""
 
-    def __init__(self, tape: list[NDArray[Any]], world: int) -> None:
-        self._rows = iter([drawn[world : world + 1] for drawn in tape])
+    def __init__(self, tape: list[NDArray[Any]], world: int, envs: int) -> None:
+        self._rows = iter([drawn.reshape(-1, envs, *drawn.shape[1:])[:, world] for drawn in tape])
 
     def _next(self, shape: tuple[int, ...]) -> NDArray[Any]:
         row = next(self._rows)
@@ -424,7 +432,7 @@ def test_a_world_of_a_batch_is_a_world_alone(
         batch.step(actions[-1])
     for e in range(3):
         single = VectorEnv(config, 1)
-        single.world.arrays = single.arrays = TapeArrays(ReplayedDraws(tape.tape, e))
+        single.world.arrays = single.arrays = TapeArrays(ReplayedDraws(tape.tape, e, 3))
         single.reset(seed=0)
         for action in actions:
             single.step({side: a[e : e + 1] for side, a in action.items()})

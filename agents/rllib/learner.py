@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agents.networks import BuddyNetwork
 from agents.rllib.modules import ACTION_MASK
-from agents.training_settings import TrainingSettings
+from agents.training_settings import SideSettings, TrainingSettings
 
 COLUMNS = (
     Columns.OBS, ACTION_MASK, Columns.ACTIONS, Columns.ACTION_LOGP, Postprocessing.ADVANTAGES,
@@ -45,6 +45,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
     def build(self) -> None:
         """Build networks and optimisers; called by RLlib."""
         self._hyperparameters: dict[str, Hyperparameters] = {}
+        self._waiting: dict[str, list[dict[str, Tensor]]] = {}  # rows gathered for a member's next update
         self.last_terms: dict[str, float] = {}
         self._settings: TrainingSettings = self.config.learner_config_dict["settings"]
         self._generator = torch.Generator().manual_seed(self._settings.seed)
@@ -53,7 +54,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One Adam per member, registered without a schedule: RLlib would overwrite its learning rate otherwise."""
-        side = self._settings.side(self.config.learner_config_dict["sides"][module_id])
+        side = self._side(module_id)
         self._hyperparameters[module_id] = Hyperparameters(
             side.learning_rate, side.entropy, self._settings.clip, self._settings.value_weight, self._settings.grad_clip
         )
@@ -73,12 +74,16 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
             group["lr"] = self._hyperparameters[module_id].learning_rate
 
     def update(self, batch: MultiAgentBatch | None = None, training_data: Any = None, **kwargs: Any) -> Any:
-        """Train every member on its rows of the batch; returns RLlib's reduced metrics."""
+        """Gather every member's rows of the batch and train those whose update is due; returns RLlib's metrics."""
         batch = training_data.batch if batch is None else batch
         self._weights_seq_no += 1
         for module_id in sorted(batch.policy_batches):
-            rows = {name: batch.policy_batches[module_id][name].to(self._device) for name in COLUMNS}
-            self._log(module_id, self._train_member(module_id, rows))
+            waiting = self._waiting.setdefault(module_id, [])
+            waiting.append({name: batch.policy_batches[module_id][name].to(self._device) for name in COLUMNS})
+            if len(waiting) == self._side(module_id).update_every:
+                rows = {name: torch.cat([part[name] for part in waiting]) for name in COLUMNS}
+                waiting.clear()
+                self._log(module_id, self._train_member(module_id, rows))
         self.after_gradient_based_update(timesteps=kwargs.get("timesteps") or {})
         return self.metrics.reduce()
 
@@ -86,12 +91,13 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         self, *, module_id: str, config: Any, batch: Mapping[str, Tensor], fwd_out: Mapping[str, Tensor]
     ) -> Tensor:
         """PPO's loss (Schulman et al. 2017) on one minibatch of a member."""
-        return self._loss(module_id, batch, fwd_out)[0]
+        return self._loss(module_id, batch, fwd_out, _spread(batch[Postprocessing.VALUE_TARGETS]))[0]
 
     def training_state(self) -> dict[str, Any]:
         """Everything that a continuation depends on: weights, optimisers, hyper-parameters, minibatch stream."""
         return {
             "generator": self._generator.get_state(),
+            "waiting": self._waiting,
             "members": {
                 name: {
                     "weights": self.network(name).state_dict(),
@@ -105,6 +111,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Load what `training_state` gave; hyper-parameters come last, so that no optimiser state overrules them."""
         self._generator.set_state(state["generator"])
+        self._waiting = {name: list(parts) for name, parts in state["waiting"].items()}
         for name, member in state["members"].items():
             self.network(name).load_state_dict(member["weights"])
             self.get_optimizer(name).load_state_dict(member["optimizer"])
@@ -115,15 +122,19 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         network: BuddyNetwork = self.module[module_id].unwrapped().network
         return network
 
+    def _side(self, module_id: str) -> SideSettings:
+        return self._settings.side(self.config.learner_config_dict["sides"][module_id])
+
     def _train_member(self, module_id: str, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         module, optimizer = self.module[module_id], self.get_optimizer(module_id)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = self._hyperparameters[module_id].grad_clip
         history: list[dict[str, Tensor]] = []
-        side = self._settings.side(self.config.learner_config_dict["sides"][module_id])
-        for chosen in minibatches(len(rows[Columns.OBS]), side.minibatch, self._settings.epochs, self._generator):
+        spread = _spread(rows[Postprocessing.VALUE_TARGETS])
+        size = self._side(module_id).minibatch
+        for chosen in minibatches(len(rows[Columns.OBS]), size, self._settings.epochs, self._generator):
             minibatch = {name: column[chosen] for name, column in rows.items()}
-            loss, terms = self._loss(module_id, minibatch, module.forward_train(minibatch))
+            loss, terms = self._loss(module_id, minibatch, module.forward_train(minibatch), spread)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             terms["gradient_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit)
@@ -132,9 +143,13 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         return {name: torch.stack([terms[name] for terms in history]).mean() for name in history[0]}
 
     def _loss(
-        self, module_id: str, batch: Mapping[str, Tensor], fwd_out: Mapping[str, Tensor]
+        self, module_id: str, batch: Mapping[str, Tensor], fwd_out: Mapping[str, Tensor], spread: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(loss, its terms detached). Rows without a choice (log π pinned to 0) count only for the value."""
+        """(loss, its terms detached). Rows without a choice (log π pinned to 0) count only for the value.
+
+        The value loss is relative to `spread`, the variance of its targets, so that the scale of the rewards is of no
+        consequence (advantages are standardised already): 1 is what a constant achieves.
+        """
         own, network = self._hyperparameters[module_id], self.network(module_id)
         distribution = network.spec.distribution(fwd_out[Columns.ACTION_DIST_INPUTS])
         actions, before = batch[Columns.ACTIONS], batch[Columns.ACTION_LOGP]
@@ -145,17 +160,16 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         gain = torch.min(advantages * ratio, advantages * ratio.clamp(1 - own.clip, 1 + own.clip))
         policy_loss = -(gain * free).sum() / count
         entropy = (distribution.entropy(actions) * free).sum() / count
-        value_loss = (fwd_out[Columns.EMBEDDINGS] - batch[Postprocessing.VALUE_TARGETS]).square().mean()
+        value_loss = (fwd_out[Columns.EMBEDDINGS] - batch[Postprocessing.VALUE_TARGETS]).square().mean() / spread
         loss = policy_loss + own.value_weight * value_loss - own.entropy * entropy
         with torch.no_grad():
-            targets = batch[Postprocessing.VALUE_TARGETS]
             terms = {
                 "policy_loss": policy_loss.detach(),
                 "value_loss": value_loss.detach(),
                 "entropy": entropy.detach(),
                 "kl": ((ratio - 1 - log_ratio) * free).sum() / count,
                 "clipped": (((ratio - 1).abs() > own.clip) * free).sum() / count,
-                "explained_variance": 1 - value_loss / targets.var(correction=0).clamp(min=1e-12),
+                "explained_variance": 1 - value_loss,
             }
         return loss, terms
 
@@ -163,6 +177,10 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         for name, value in terms.items():
             self.last_terms[f"{module_id}/{name}"] = float(value)
             self.metrics.log_value((module_id, name), float(value), window=1)
+
+
+def _spread(targets: Tensor) -> Tensor:
+    return targets.var(correction=0).clamp(min=1e-8)
 
 
 def _keep_freed_memory() -> None:

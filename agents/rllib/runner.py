@@ -67,11 +67,13 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         for players in self._players.values():
             players.start()
         self._meter = Meter()
-        with torch.no_grad():
+        with torch.inference_mode():
             for round_number in range(settings.rounds_per_iteration):
                 self._play_round(last=round_number == settings.rounds_per_iteration - 1)
                 if round_number % settings.measure_every == 0:
                     self._meter.add(self.env.measure())
+        # Outside, because tensors made in inference mode cannot be trained on; stacking makes new ones.
+        with torch.no_grad():
             return self._batch()
 
     def report(self) -> dict[str, float]:
