@@ -168,7 +168,8 @@ def _away(turn: Turn, target: str) -> NDArray[Any]:
     beyond = layout.block(turn.obs, "last") - layout.block(turn.obs, target)
     axis = np.abs(beyond).argmax(axis=-1)
     negative = np.take_along_axis(beyond, axis[..., None], -1)[..., 0] < 0
-    return steering.FIRST_AXIS_MOVE + 2 * axis + negative
+    moves: NDArray[Any] = steering.FIRST_AXIS_MOVE + 2 * axis + negative
+    return moves
 
 
 Maker = Callable[..., Policy]

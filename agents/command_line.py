@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agents.checkpoints import CheckpointError
-from ammo_env.config import ConfigError
 from ammo_env.datasets.grouplens import DataError
+from ammo_env.settings import ConfigError
 
 EXPECTED = (ConfigError, CheckpointError, DataError, FileExistsError, FileNotFoundError, NotADirectoryError)
 

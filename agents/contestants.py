@@ -14,8 +14,9 @@ from agents.policy import Policy
 from agents.runs import CONFIG_FILE
 from agents.scoreboard import held_out
 from agents.training import Run, learned_policies, reopen_run, run_world
-from ammo_env.config import AmmoConfig, ConfigError, apply_overrides, build
+from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config
+from ammo_env.settings import ConfigError, apply_overrides, build
 
 # What a world without a trained run uses; a trained run's own action kinds come with it.
 DEFAULT_ACTIONS = {"actions.user_buddy": "slate", "actions.goal_buddy": "gains"}

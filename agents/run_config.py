@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.training_settings import TrainingSettings
-from ammo_env.config import AmmoConfig, ConfigError, apply_overrides, build
+from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import parse_scalar, read_scenario
+from ammo_env.settings import ConfigError, apply_overrides, build
 
 
 class RunConfig(AmmoConfig):

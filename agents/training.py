@@ -27,7 +27,8 @@ from agents.rllib.plan import make_plan
 from agents.run_config import RunConfig
 from agents.runs import create_run, open_run
 from agents.scoreboard import Scoreboard, full_scoreboard
-from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.config import AmmoConfig
+from ammo_env.settings import ConfigError
 
 CHECKPOINTS, SUFFIX = "checkpoints", ".ckpt"
 KEPT = 3  # checkpoints that stay; a damaged newest one leaves two to go back to

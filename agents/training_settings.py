@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ammo_env.config import Section
+from ammo_env.settings import Section
 
 Side = Literal["user_buddy", "goal_buddy"]
 SIDES: tuple[Side, Side] = ("user_buddy", "goal_buddy")
@@ -45,13 +45,13 @@ class UserSideSettings(SideSettings):
 class GoalSideSettings(SideSettings):
     """Defaults of the goal buddies: half the seats are scripted, so that learned seats can be judged against them.
 
-    Visibility is a contest, so its gradient is noisy: it takes large updates to learn more than honesty, while user
-    buddies learn most from many small ones.
+    Visibility is a contest, so its gradient is noisy and wants large updates; user buddies learn most from many small
+    ones.
     """
 
     learning_rate: float = Field(2e-3, gt=0, description="Adam step size")
     minibatch: int = Field(1024, ge=1, description="rows per gradient step")
-    update_every: int = Field(3, ge=1, description="iterations whose rows one update gathers (policy held still)")
+    update_every: int = Field(2, ge=1, description="iterations whose rows one update gathers (policy held still)")
     initial_publish: float = Field(1.0, description="publish logit at the start; 1 publishes 73 % of the time")
     scripted_share: float = Field(0.5, ge=0, le=1, description="share of a world's seats given to scripted policies")
     scripts: tuple[str, ...] = Field(
@@ -63,7 +63,7 @@ class TrainingSettings(Section):
     """A whole training run."""
 
     seed: int = Field(0, ge=0, description="seed of weights, draws, seats, minibatches and worlds")
-    iterations: int = Field(200, ge=1, description="iterations to train")
+    iterations: int = Field(160, ge=1, description="iterations to train")
     num_worlds: int = Field(16, ge=1, description="E, worlds stepped at once by one runner")
     rounds_per_iteration: int = Field(64, ge=1, description="rounds that one iteration samples in every world")
     measure_every: int = Field(4, ge=1, description="rounds between measurements of the worlds' metrics in training")

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ammo_env.arrays import Array, FloatArray
-from ammo_env.config import AippConfig, AippFaults, ConfigError
+from ammo_env.config import AippConfig, AippFaults
+from ammo_env.settings import ConfigError
 
 # A probability this close to 0 or 1 would make a linearised observation infinitely informative.
 PROBABILITY_FLOOR = 0.02

@@ -118,9 +118,6 @@ class NumpyArrays:
         """`i` for integers of any sort, `f` for real numbers, another letter for the rest."""
         return "i" if x.dtype.kind == "u" else str(x.dtype.kind)
 
-    def arange(self, n: int) -> Array:
-        return np.arange(n)
-
     def ranked(self, x: Array, k: int) -> Array:
         """[..., n] -> [..., n]: all positions along the last axis; the k largest first, in order, ties too.
 
@@ -166,22 +163,28 @@ class NumpyArrays:
         return x.reshape(-1, x.shape[-1]).take(flat, axis=0)
 
     def put(self, x: Array, flat: Array, values: Array) -> None:
-        """In place: entries of `x` (read as flat) at 1-d flat indices become `values`."""
-        x.reshape(-1)[flat] = values
+        """In place: entries of `x` (contiguous, read as flat) at 1-d flat indices become `values`."""
+        _writable(x).reshape(-1)[flat] = values
 
     def put_rows(self, x: Array, flat: Array, values: Array) -> None:
-        """In place: rows of `x` [..., D] at 1-d flat row indices become `values` [n, D]."""
-        x.reshape(-1, x.shape[-1])[flat] = values
+        """In place: rows of `x` [..., D] (contiguous) at 1-d flat row indices become `values` [n, D]."""
+        _writable(x).reshape(-1, x.shape[-1])[flat] = values
 
     def count(self, flat: Array, weights: Array, size: int) -> Array:
         """Sum of `weights` by flat index -> float32 [size] (a scatter-add)."""
         return np.bincount(flat.reshape(-1), weights.reshape(-1), size).astype(np.float32)
 
     def add_at(self, x: Array, flat: Array, values: Array) -> None:
-        """In place: `values` are added to entries of `x` (read as flat) at flat indices, repeats included."""
-        np.add.at(x.reshape(-1), flat.reshape(-1), values.reshape(-1))
+        """In place: `values` join the entries of `x` (contiguous, read as flat) at flat indices, repeats included."""
+        np.add.at(_writable(x).reshape(-1), flat.reshape(-1), values.reshape(-1))
 
     vecdot: Any = staticmethod(np.vecdot)  # vecdot(x, y): dot product along the last axis, broadcasting the others
+
+
+def _writable(x: NDArray[Any]) -> NDArray[Any]:
+    # Of any other layout `reshape` would be a copy, and what is written to it would be lost without a word.
+    assert x.flags.c_contiguous, "only a contiguous array can be written by flat index"
+    return x
 
 
 def get_arrays(backend: str, device: str = "cpu") -> Any:

@@ -81,9 +81,6 @@ class TorchArrays:
             return "f"
         return "b" if x.dtype == torch.bool or x.is_complex() else "i"
 
-    def arange(self, n: int) -> Array:
-        return torch.arange(n, device=self.device)
-
     def ranked(self, x: Array, k: int) -> Array:
         return torch.argsort(x, dim=-1, descending=True, stable=True)
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from ammo_env.arrays import FloatArray
-from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.config import AmmoConfig
 from ammo_env.observations import Layout
+from ammo_env.settings import ConfigError
 from ammo_env.steering import HOLD, num_nudges
 from ammo_env.vector import SIDES, VectorEnv
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ammo_env.arrays import Array, normalise
 from ammo_env.config import AmmoConfig
-from ammo_env.creations import Seats
+from ammo_env.seats import Seats
 from ammo_env.state import State
 from ammo_env.steering import to_steering
 

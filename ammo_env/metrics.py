@@ -34,12 +34,16 @@ def gini(shares: Array) -> FloatArray:
 
 def intra_slate_diversity(vectors: Array, filled: Array) -> FloatArray:
     """Mean of 1 - e.e' over pairs of filled slots, [..., S, D] -> [...], in [0, 2]; 0 with fewer than two items."""
-    x = vectors * filled[..., None]
     count = filled.sum(axis=-1).astype(np.float64)
-    together = x.sum(axis=-2)
+    together = slate_sum(vectors, filled)
     pairs = count * (count - 1.0)
-    similar = np.vecdot(together, together) - np.vecdot(x, x).sum(axis=-1)
+    similar = np.vecdot(together, together) - (np.vecdot(vectors, vectors) * filled).sum(axis=-1)
     return np.where(pairs > 0, 1.0 - similar / np.where(pairs > 0, pairs, 1.0), 0.0).astype(np.float32)
+
+
+def slate_sum(vectors: Array, filled: Array) -> Array:
+    """Sum of the filled slots' vectors, [..., S, D] -> [..., D]."""
+    return np.matmul(filled.astype(vectors.dtype)[..., None, :], vectors)[..., 0, :]
 
 
 def polarisation(q: Array) -> FloatArray:
@@ -78,8 +82,8 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     envs, goals = happened.published.shape
     by_goal = exposure.reshape(envs, goals, -1).sum(axis=-1)
     # The memory has absorbed this round's slates already: undo that.
-    seen = (vectors * filled[..., None]).mean(axis=-2)
-    before = (to_numpy(state.memory.recent) - (1.0 - DECAY) * seen) / DECAY
+    seen = slate_sum(vectors, filled) * ((1.0 - DECAY) / filled.shape[-1])
+    before = (to_numpy(state.memory.recent) - seen) / DECAY
     q, believed = to_numpy(state.q), to_numpy(state.beliefs.mean)
     return {
         "regret": to_numpy(judged.regret).mean(axis=-1),

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from ammo_env.config import AmmoConfig, ConfigError, apply_overrides, build
+from ammo_env.config import AmmoConfig
+from ammo_env.settings import ConfigError, apply_overrides, build
 
 # The world does not know how it is trained: this section of a scenario file is read by the agents' side.
 TRAINING_SECTION = "training"

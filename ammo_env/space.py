@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
-from ammo_env.config import ConfigError
 from ammo_env.knowledge import Knowledge
+from ammo_env.settings import ConfigError
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ from ammo_env import attention, beliefs, creations, humans, memory, rewards
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import Beliefs
-from ammo_env.config import AmmoConfig, ConfigError
-from ammo_env.knowledge import load_knowledge
+from ammo_env.config import AmmoConfig
 from ammo_env.memory import Impression
+from ammo_env.seats import Seats
+from ammo_env.settings import ConfigError
+from ammo_env.sources import load_knowledge
 from ammo_env.space import MetaSpace, build_space
 from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
 
-RETRIEVAL_SIZE = 1 << 17  # scores that retrieval looks at together: what fits into a core's cache
+RETRIEVAL_SIZE = 1 << 18  # scores that retrieval looks at together: what fits into a core's cache
 
 
 class World:
@@ -47,7 +49,7 @@ class World:
         self.num_goals, self.num_humans = buddies.num_goal_buddies, config.humans.num_humans
         self.num_live = self.num_goals * buddies.shelf_size
         self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
-        self.seats = creations.Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
+        self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
         self._mean, self._variance = map(self.arrays.asarray, (self.space.mean, self.space.variance))
         self._deviation = self.arrays.xp.sqrt(self._variance)

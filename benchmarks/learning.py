@@ -87,14 +87,14 @@ def evaluate(run: Run) -> dict[str, Any]:
     """Both sides on held-out people: user policies against scripts and against learned goal buddies, goal seats."""
     users, goals = learned_policies(run)
     world, scripts = held_out(run_world(run)), scripted_cast()
-    arena = Arena(world, worlds=64, episodes=3, seed=run.config.training.seed)
+    arena = Arena(world, worlds=64, episodes=2, seed=run.config.training.seed)
     tuned = _tuned(run, replace(arena, episodes=2, seed=0, stream=TUNING))
     bandits = {name: make_user_baseline(setting) for name, setting in tuned.items()}
     fixed = {name: make_user_baseline(name) for name in ("random", "greedy", "oracle")}
     against_scripts = evaluate_user_buddies({**users, **fixed, **bandits}, scripts, arena)
     mixed = {**scripts, **{f"learned {i}": goals[TRAINED] for i in range(len(scripts))}}  # half the seats are learned
     against_learned = evaluate_user_buddies({**users, **fixed, **bandits}, mixed, replace(arena, episodes=1))
-    seat = replace(arena, episodes=10)
+    seat = replace(arena, episodes=8)
     seats = evaluate_goal_buddies({**goals, **scripts}, scripts, users[TRAINED], seat)
     curve = [row for row in read_progress(run.folder) if row.get("normalised_regret") is not None]
     return {

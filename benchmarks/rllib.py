@@ -34,7 +34,7 @@ from agents.training_settings import TrainingSettings
 from ammo_env.env import MetaSpaceEnv
 from ammo_env.scenarios import load_config
 
-STOCK_WORLDS = 4  # rounds of this many worlds per stock iteration: enough for a rate, and it takes a minute already
+STOCK_WORLDS = 8  # worlds per stock iteration: enough for a rate, and RLlib refuses a minibatch of 512 below
 Seconds = tuple[float, float]  # per agent step: sampling, whole iteration
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ammo_env.aipp import ORACLES, Aipp, Feedback, PreferenceOracle, make_oracle
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.config import AippConfig, AippFaults, ConfigError, build
+from ammo_env.config import AippConfig, AippFaults
+from ammo_env.settings import ConfigError, build
 
 ARRAYS = NumpyArrays()
 Floats = NDArray[np.float32]

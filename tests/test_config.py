@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ammo_env.config import AmmoConfig, ConfigError, apply_overrides, build, dotted_keys
+from ammo_env.config import AmmoConfig
+from ammo_env.settings import ConfigError, apply_overrides, build, dotted_keys
 
 SIZES = {
     "knowledge.dim": 32,

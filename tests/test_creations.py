@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ammo_env.arrays import NumpyArrays, NumpyDraws
 from ammo_env.config import AmmoConfig, GoalBuddyConfig
-from ammo_env.creations import Corpus, Seats, create, first_shelf, publish
-from ammo_env.knowledge import load_knowledge
+from ammo_env.creations import Corpus, create, first_shelf, publish
+from ammo_env.seats import Seats
+from ammo_env.sources import load_knowledge
 from ammo_env.space import MetaSpace, build_space
 
 ARRAYS = NumpyArrays()
@@ -149,6 +150,21 @@ def test_publishing_overwrites_the_oldest_place_and_nothing_else(space: MetaSpac
         np.testing.assert_array_equal(corpus.steering[willing], steering[willing])
         np.testing.assert_array_equal(corpus.oldest[willing], [now % 2, now % 2])
     assert (corpus.oldest[~willing] == 0).all()
+
+
+@pytest.mark.parametrize("goals", [4, 5])
+def test_what_is_published_is_on_the_shelf(space: MetaSpace, goals: int) -> None:
+    """Three worlds, seats that fill two subspaces evenly (4) and unevenly (5): every publication arrives."""
+    seats = Seats(ARRAYS, space, goals, 2)
+    anchors, draws = space.entities[seats.settle(NumpyDraws(0), 3)], NumpyDraws(1)
+    config = GoalBuddyConfig(num_goal_buddies=goals, shelf_size=2, steering_dim=3)
+    corpus = first_shelf(ARRAYS, draws, anchors, seats, config, 0.3)
+    steering = steer(np.random.default_rng(0), 3, goals, 3)
+    made = create(ARRAYS, anchors, seats, steering, 0.5)
+    nearest, error = seats.nearest_fact(made)
+    publish(ARRAYS, draws, corpus, (steering, made, nearest, error), np.ones((3, goals), bool), config, 0.3, 1)
+    np.testing.assert_array_equal(corpus.vectors.reshape(3, goals, 2, -1)[:, :, 0], made)
+    np.testing.assert_array_equal(corpus.grounding_error.reshape(3, goals, 2)[:, :, 0], error)
 
 
 def test_energy_is_spent_regrows_and_is_capped(space: MetaSpace) -> None:

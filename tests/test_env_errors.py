@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ammo_env import metaspace_v0
-from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.config import AmmoConfig
 from ammo_env.env import MetaSpaceEnv
+from ammo_env.settings import ConfigError
 from ammo_env.vector import VectorEnv
 
 MakeConfig = Callable[..., AmmoConfig]

@@ -40,8 +40,8 @@ def test_a_meter_divides_sums_and_splits_the_episode() -> None:
     meter = Meter()
     for regret, random_regret in (([1.0, 3.0], [2.0, 4.0]), ([2.0, 0.0], [2.0, 2.0])):
         meter.add({
-            "regret": np.float32(regret), "random_regret": np.float32(random_regret),
-            "retrieval_regret": np.float32([0.5, 0.5]),
+            "regret": np.array(regret, np.float32), "random_regret": np.array(random_regret, np.float32),
+            "retrieval_regret": np.array([0.5, 0.5], np.float32),
         })  # fmt: skip
     summary = meter.summary()
     assert summary["normalised_regret"] == pytest.approx(6 / 10)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ammo_env.config import ConfigError
 from ammo_env.datasets import movielens
 from ammo_env.datasets.grouplens import DataError, read_movielens
 from ammo_env.datasets.movielens import find_folder, fit_ratings, movielens_knowledge
 from ammo_env.datasets.preferences import Fit
 from ammo_env.knowledge import Knowledge
+from ammo_env.settings import ConfigError
 
 PEOPLE, FILMS = 40, 24
 GENRES = ("unknown", "Drama", "Comedy", "Horror")

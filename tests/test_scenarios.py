@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config, parse_scalar, read_scenario, scenario_folder, scenario_names
+from ammo_env.settings import ConfigError
 
 WANTED = {"default", "drift", "noisy", "crowded", "clicks", "paper", "movielens", "movielens-taste"}
 # What makes each scenario, in numbers (DESIGN and the measured starting points).

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ammo_env.config import AmmoConfig, ConfigError, KnowledgeConfig
-from ammo_env.knowledge import SOURCES, Knowledge, load_knowledge
+from ammo_env.config import AmmoConfig, KnowledgeConfig
+from ammo_env.knowledge import SOURCES, Knowledge
 from ammo_env.scenarios import load_config
+from ammo_env.settings import ConfigError
+from ammo_env.sources import load_knowledge
 from ammo_env.space import build_space, principal_axes, steering_basis
 
 Floats = NDArray[np.float32]

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config
+from ammo_env.settings import ConfigError
 from ammo_env.space import MetaSpace
 from ammo_env.state import Actions, Round, snapshot
 from ammo_env.vector import VectorEnv

@@ -159,6 +159,7 @@ def _config(plan: TrainingPlan) -> PPOConfig:
             num_envs_per_env_runner=settings.num_worlds,
             rollout_fragment_length=settings.rounds_per_iteration,
         )
+        .fault_tolerance(restart_failed_env_runners=False)
         .learners(num_learners=0)
         .training(
             gamma=settings.gamma,

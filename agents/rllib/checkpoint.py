@@ -16,7 +16,8 @@ from agents.policy import Policy
 from agents.rllib.algorithm import BuddyTrainer, build_algorithm
 from agents.rllib.plan import make_plan
 from agents.training_settings import TrainingSettings
-from ammo_env.config import AmmoConfig, ConfigError
+from ammo_env.config import AmmoConfig
+from ammo_env.settings import ConfigError
 
 
 def save_training(trainer: BuddyTrainer, path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_RL_MODULE
@@ -22,6 +23,7 @@ from agents.matchmaking import member_id
 from agents.policy import Turn
 from agents.rllib.plan import TrainingPlan
 from agents.rllib.players import SidePlayers
+from agents.rllib.quiet import quietly
 from agents.training_settings import SIDES
 from ammo_env.metrics import Meter
 from ammo_env.vector import VectorEnv
@@ -50,7 +52,8 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
 
     def make_module(self) -> None:
         """Build the networks of all members; their weights come from the learner."""
-        self.module = self.config.get_multi_rl_module_spec(env=None, spaces=self.get_spaces()).build()
+        with quietly():
+            self.module = self.config.get_multi_rl_module_spec(env=None, spaces=self.get_spaces()).build()
 
     def get_spaces(self) -> dict[str, tuple[Any, Any]]:
         """Module id → (observation space, action space) of one buddy."""
@@ -89,9 +92,10 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         return {COMPONENT_RL_MODULE: self.module.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take new weights: {"rl_module": module id → state dict}."""
+        """Take new weights: {"rl_module": module id → state dict, or a reference to it in Ray's object store}."""
         if COMPONENT_RL_MODULE in state:
-            self.module.set_state(state[COMPONENT_RL_MODULE])
+            weights = state[COMPONENT_RL_MODULE]
+            self.module.set_state(ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights)
 
     def training_state(self) -> dict[str, Any]:
         """Everything else that a continuation depends on: random streams, worlds, seats, what was last seen."""

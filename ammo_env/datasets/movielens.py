@@ -15,11 +15,26 @@ from pathlib import Path
 import numpy as np
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
-from ammo_env.config import ConfigError
+from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets.genres import Groups, assign_films, genre_groups
 from ammo_env.datasets.grouplens import SOURCE, Ratings, read_movielens, stamp
 from ammo_env.datasets.preferences import Fit, fit_preferences, solve_people, unit
-from ammo_env.knowledge import Knowledge
+from ammo_env.knowledge import Knowledge, knowledge_source
+from ammo_env.settings import ConfigError
+
+
+@knowledge_source("movielens")
+def movielens(config: KnowledgeConfig) -> Knowledge:
+    """MovieLens 100K from the folder `path` (or AMMO_DATA) as a world of films and the people who rated them."""
+    return movielens_knowledge(
+        path=config.path,
+        dim=config.dim,
+        quality_share=config.quality_share,
+        heldout_share=config.heldout_share,
+        num_subspaces=config.num_subspaces,
+        min_ratings=config.min_ratings,
+        seed=config.seed,
+    )
 
 
 def movielens_knowledge(

@@ -1,0 +1,108 @@
+"""Seats: where goal buddies sit, and the geometry of their subspaces.
+
+Seat g creates in subspace g mod M, whose facts and steering basis it shares with the other seats there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ammo_env.arrays import Array, IntArray, row_starts
+from ammo_env.settings import ConfigError
+from ammo_env.space import MetaSpace
+
+NO_FACT = -10.0  # added to the dot product with the padding of a set of facts: below any true one
+
+
+class Seats:
+    """World constants of the goal seats, on the backend."""
+
+    def __init__(self, arrays: Any, space: MetaSpace, num_goals: int, shelf_size: int) -> None:
+        self._arrays, self._shelf_size = arrays, shelf_size
+        subspaces, num_facts, _ = space.facts.shape
+        subspace = np.arange(num_goals) % subspaces
+        owner = np.repeat(np.arange(num_goals), shelf_size)  # [C]
+        self._missing = -num_goals % subspaces
+        self.subspace = arrays.asarray(subspace)  # [G]
+        self.owner = arrays.asarray(owner)  # [C] goal buddy of a creation
+        self.subspace_of_creation = arrays.asarray(subspace[owner])  # [C]
+        self._rank = arrays.asarray(space.entity_subspace, arrays.float32)  # [N]
+        self._home = arrays.asarray(_homes(space, subspace))  # [G]
+        self.facts = arrays.asarray(space.facts)  # [M, F, D]
+        self._first_fact = arrays.asarray(num_facts * subspace)  # [G] flat index
+        self._basis = arrays.asarray(space.steering)  # [M, D, A]
+        self._basis_rows = arrays.asarray(np.ascontiguousarray(np.swapaxes(space.steering, 1, 2)))  # [M, A, D]
+        self._fact_columns = arrays.asarray(np.ascontiguousarray(np.swapaxes(space.facts, 1, 2)))  # [M, D, F]
+        padding = np.where(space.fact_mask, 0.0, NO_FACT)[subspace]  # [G, F]
+        self._padding = None if space.fact_mask.all() else arrays.asarray(padding, arrays.float32)
+        coords = np.matmul(space.facts, space.steering)  # [M, F, A]
+        self._fact_coords = arrays.asarray(coords.astype(np.float32))
+        rivals = (subspace[:, None] == subspace) & ~np.eye(num_goals, dtype=np.bool_)  # [G, G]
+        share = rivals / np.maximum(shelf_size * rivals.sum(axis=1, keepdims=True), 1)
+        self._rivals = arrays.asarray(share, arrays.float32)  # averages the creations on the rivals' shelves
+        self._ones = arrays.asarray(np.ones(shelf_size), arrays.float32)
+
+    def settle(self, draws: Any, envs: int) -> Array:
+        """Entities [E, G] of the seats' subspaces, drawn without repetition while there are enough."""
+        key = draws.uniform(envs, *self._rank.shape) - self._rank
+        order = self._arrays.top_k(key, key.shape[-1])  # subspace by subspace, in random order within each
+        return order[:, self._home]
+
+    def times(self, x: Array, tables: Array) -> Array:
+        """Each seat's row times the table of its subspace: [E, G, X], [M, X, Y] -> [E, G, Y]."""
+        arrays, (envs, goals, size) = self._arrays, x.shape
+        if self._missing:  # for the same number P = ceil(G / M) of seats in every subspace
+            x = arrays.xp.concat([x, arrays.zeros(envs, self._missing, size)], axis=1)
+        seats = arrays.permute(x.reshape(envs, -1, len(tables), size), (1, 2, 0, 3))  # [P, M, E, X]
+        product = arrays.permute(arrays.xp.matmul(seats, tables), (2, 0, 1, 3))
+        return product.reshape(envs, -1, tables.shape[-1])[:, :goals]
+
+    def lift(self, steering: Array) -> Array:
+        """W s of the seat's subspace: [E, G, A] -> [E, G, D]."""
+        return self.times(steering, self._basis_rows)
+
+    def project(self, vectors: Array) -> Array:
+        """W^T x of the seat's subspace: [E, G, D] -> [E, G, A]."""
+        return self.times(vectors, self._basis)
+
+    def mean_of_rivals(self, vectors: Array) -> Array:
+        """Creations [E, C, D] -> mean of the other seats' creations in the seat's subspace [E, G, D], or 0."""
+        xp, (envs, _, dim) = self._arrays.xp, vectors.shape
+        shelves = xp.matmul(self._ones, vectors.reshape(envs, -1, self._shelf_size, dim))  # [E, G, D] sums
+        return xp.matmul(self._rivals, shelves)
+
+    def of_subspace(self, x: Array) -> Array:
+        """[E, M, D] -> [E, G, D]: the row of each seat's subspace."""
+        arrays, (envs, subspaces, _) = self._arrays, x.shape
+        return arrays.take_rows(x, self.subspace + arrays.constant[row_starts, (envs, subspaces)])
+
+    def fact_coords(self, nearest: Array) -> Array:
+        """W^T f of facts by flat index: [E, G] -> [E, G, A]."""
+        return self._arrays.take_rows(self._fact_coords, nearest)
+
+    def nearest_fact(self, creations: Array) -> tuple[Array, Array]:
+        """[E, G, D] unit -> flat index of the nearest own fact [E, G], and its distance in [0, 2] [E, G].
+
+        The distance is taken between the vectors themselves: 2 - 2 cos loses half the digits near a fact.
+        """
+        xp, arrays = self._arrays.xp, self._arrays
+        likeness = self.times(creations, self._fact_columns)  # [E, G, F]
+        if self._padding is not None:
+            likeness = likeness + self._padding
+        nearest = likeness.argmax(axis=-1) + self._first_fact
+        gap = creations - arrays.take_rows(self.facts, nearest)
+        return nearest, xp.sqrt(arrays.vecdot(gap, gap))
+
+
+def _homes(space: MetaSpace, subspace: IntArray) -> IntArray:
+    """Places [G] of the seats when entities are ordered by subspace: the first seat of a subspace has its first.
+
+    Raises `ConfigError` where a seat's subspace has no entity.
+    """
+    count = np.bincount(space.entity_subspace, minlength=len(space.facts))
+    if not count[subspace].all():
+        raise ConfigError("a subspace without entities has no place for a goal buddy: add entities or drop it")
+    first = np.cumsum(count) - count
+    return np.asarray(first[subspace] + np.arange(len(subspace)) // len(space.facts) % count[subspace])
