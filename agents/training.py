@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from agents.checkpoints import CheckpointError
 from agents.evaluation import Arena
 from agents.figures import Curve, learning_curve
+from agents.interrupt import GracefulStop
 from agents.learned_policy import load_policy
 from agents.logbook import Logbook, read_progress
 from agents.policy import Policy
@@ -73,7 +74,7 @@ def reopen_run(folder: Path) -> Run:
 def train(run: Run, resume: bool = False) -> None:
     """Train to the configured number of iterations; `resume` goes on from the newest checkpoint.
 
-    Ctrl-C ends the run after saving it; everything written so far stays.
+    Ctrl-C ends the run after the current iteration, saved; a second one ends it at once, and the last checkpoint stays.
     """
     settings = run.config.training
     trainer = resume_training(run.latest()) if resume else build_algorithm(make_plan(settings, run.config.world))
@@ -82,20 +83,19 @@ def train(run: Run, resume: bool = False) -> None:
     with (
         Logbook(run.folder, resumed_at=steps if resume else None) as logbook,
         Progress(settings.iterations, "iterations", start=done) as progress,
+        GracefulStop() as stop,
     ):
-        try:
-            for iteration in range(done + 1, settings.iterations + 1):
-                report = trainer.train_iteration()
-                steps += int(report["agent_steps"])
-                logbook.write(steps, report)
-                progress.update(iteration, **_headline(report))
-                if settings.checkpoint_every and iteration % settings.checkpoint_every == 0:
-                    _save(trainer, run)
-        except KeyboardInterrupt:
-            progress.note(f"interrupted: saving; go on with --resume {run.folder}")
-            raise
-        finally:
-            _save(trainer, run)
+        for iteration in range(done + 1, settings.iterations + 1):
+            report = trainer.train_iteration()
+            steps += int(report["agent_steps"])
+            logbook.write(steps, report)
+            progress.update(iteration, **_headline(report))
+            due = settings.checkpoint_every and iteration % settings.checkpoint_every == 0
+            if due or stop.requested or iteration == settings.iterations:
+                _save(trainer, run)
+            if stop.requested:
+                progress.note(f"interrupted and saved; go on with --resume {run.folder}")
+                raise KeyboardInterrupt
 
 
 def learned_policies(run: Run) -> tuple[dict[str, Policy], dict[str, Policy]]:
@@ -128,7 +128,8 @@ def finish(run: Run, worlds: int = 64, episodes: int = 2) -> Scoreboard:
         shown: Mapping[str, float] = {
             name: board.raw["user_buddies"][name]["normalised_regret"] for name in ("greedy", board.best_bandit)
         }
-        learning_curve(run.folder / "learning_curve.png", {"in training": Curve(steps, scores)}, baselines=shown)
+        curves = {"in training": Curve(steps, scores)}
+        learning_curve(run.folder / "learning_curve.png", curves, baselines=shown, xlabel="agent steps")
     return board
 
 

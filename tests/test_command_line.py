@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from agents.checkpoints import read_checkpoint
+from agents.rllib.algorithm import BuddyTrainer
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
@@ -128,3 +131,27 @@ def test_a_damaged_checkpoint_is_named(finished: Path, tmp_path: Path) -> None:
     assert "iteration-000002.ckpt" in failed.stderr
     assert "earlier checkpoint" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_ctrl_c_saves_between_iterations_and_resume_goes_on_as_if_nothing_had_happened(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in iteration 1 of 2, then resumed: the final weights are those of the run that was left alone."""
+    folder, original = tmp_path / "run", BuddyTrainer.train_iteration
+
+    def interrupted(trainer: BuddyTrainer) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(trainer)
+
+    monkeypatch.setattr(BuddyTrainer, "train_iteration", interrupted)
+    stopped = run("train.py", "default", *SMALL, "--seed", "0", "--out", str(folder))
+    assert stopped.status == 130
+    assert f"--resume {folder}" in stopped.stderr
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["iteration-000001.ckpt"]
+    monkeypatch.setattr(BuddyTrainer, "train_iteration", original)
+    assert run("train.py", "--resume", str(folder)).status == 0
+    ours, theirs = (
+        read_checkpoint(path / "checkpoints" / "iteration-000002.ckpt")["members"]["goal_0"]["weights"]
+        for path in (folder, finished)
+    )
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
