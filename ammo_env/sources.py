@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from ammo_env import datasets, synthetic
+from ammo_env import datasets
+from ammo_env import synthetic as synthetic  # importing it registers it
 from ammo_env.config import KnowledgeConfig
 from ammo_env.knowledge import SOURCES, Knowledge
 from ammo_env.settings import ConfigError
 
-importlib.import_module(synthetic.__name__)
 for _found in pkgutil.iter_modules(datasets.__path__, f"{datasets.__name__}."):
     importlib.import_module(_found.name)
 
