@@ -82,25 +82,30 @@ def full_scoreboard(
         tuned = tune_bandits(tuning, goals, Ticker(progress))
     bandits = ["greedy", *(bandit.name for bandit in tuned.values())]
     everybody = {name: make_user_baseline(name) for name in ["random", *bandits, "oracle"]}
-    board = scoreboard(scenario, {**user_buddies, **everybody}, {**goal_buddies, **goals}, arena)
+    choosing = next(iter(user_buddies.values()), everybody["greedy"])
+    board = scoreboard(scenario, {**user_buddies, **everybody}, {**goal_buddies, **goals}, arena, choosing)
     best = min(bandits, key=lambda name: float(board.raw["user_buddies"][name]["normalised_regret"]))
     return replace(board, best_bandit=best, raw={**board.raw, "best_bandit": best})
 
 
 def scoreboard(
-    scenario: str, user_buddies: Mapping[str, Policy], goal_buddies: Mapping[str, Policy], arena: Arena
+    scenario: str,
+    user_buddies: Mapping[str, Policy],
+    goal_buddies: Mapping[str, Policy],
+    arena: Arena,
+    choosing: Policy | None = None,
 ) -> Scoreboard:
     """All given policies on the arena's worlds.
 
     User buddies meet the scripts, a quarter of the goal seats each. Goal buddies are tested in one seat per world, with
-    scripts in the others and the first of `user_buddies` (greedy where there is none) choosing the slates.
+    scripts in the others and `choosing` filling the slates: by default the first of `user_buddies`, or greedy.
     """
     goals = scripted_cast()
     with Progress(arena.episodes * (len(user_buddies) + len(goal_buddies)), "evaluation episodes") as progress:
         tick = Ticker(progress)
         meters = evaluate_user_buddies(user_buddies, goals, arena, tick)
-        choosing = next(iter(user_buddies.values()), make_user_baseline("greedy"))
-        seats = evaluate_goal_buddies(goal_buddies, goals, choosing, arena, tick)
+        chooser = choosing or next(iter(user_buddies.values()), make_user_baseline("greedy"))
+        seats = evaluate_goal_buddies(goal_buddies, goals, chooser, arena, tick)
     scripts = [name for name in goals if name in seats]
     goal_rows = {name: _goal_row(name, seats, scripts) for name in seats}
     raw = {
