@@ -1,16 +1,25 @@
-"""Beliefs: what a user buddy knows of its human, a Gaussian diagonal in principal coordinates.
+"""Beliefs: what a user buddy knows of its human, and the models that it may learn by.
 
-An extended Kalman filter whose observation model is AiPP's: an answer y to item e has mean f(e.q), slope f',
-variance r. The filter knows noise, position bias and rho; it does not know bait, and so is misled by it.
+Whatever the model, a belief is a mean and a variance per principal coordinate, from which scores, features and
+bandits are made. A model turns answers into beliefs; it registers itself under the name that `beliefs.model` uses.
+The default is an extended Kalman filter whose observation model is AiPP's: an answer y to item e has mean f(e.q),
+slope f', variance r. The filter knows noise, position bias and rho; it does not know bait, and so is misled by it.
 Items are absorbed one after the other; after each the covariance is projected on its diagonal.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array
+from ammo_env.config import AmmoConfig
+from ammo_env.memory import Impression
+from ammo_env.settings import ConfigError
+from ammo_env.space import MetaSpace
 
 
 @dataclass
@@ -19,6 +28,72 @@ class Beliefs:
 
     mean: Array  # [E, U, D]
     variance: Array  # [E, U, D]
+    own: dict[str, Array] = field(default_factory=dict)  # what else the model keeps, [E, U, ...] each
+
+
+class BeliefModel(Protocol):
+    """How a user buddy learns, for all humans of all worlds at once.
+
+    `prior` is the belief of a new episode; `absorb` learns from the answers to one impression that `arrived`
+    [E, U, S] now (bool); `forget` is the time update of one round of drift. None of them writes to the arrays of the
+    belief it is given: what must last from round to round is in the `Beliefs` it returns, so that a saved world
+    continues exactly. Of the impression a model may use what the user buddy saw and what was answered.
+    """
+
+    def prior(self, envs: int, humans: int) -> Beliefs: ...
+    def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs: ...
+    def forget(self, beliefs: Beliefs) -> Beliefs: ...
+
+
+BeliefFactory = Callable[[Any, AmmoConfig, MetaSpace, Aipp], BeliefModel]
+BELIEFS: dict[str, BeliefFactory] = {}
+
+
+def belief(name: str) -> Callable[[BeliefFactory], BeliefFactory]:
+    """Register a belief model, built as `factory(arrays, config, space, aipp)`."""
+
+    def register(factory: BeliefFactory) -> BeliefFactory:
+        BELIEFS[name] = factory
+        return factory
+
+    return register
+
+
+def make_belief(arrays: Any, config: AmmoConfig, space: MetaSpace, aipp: Aipp) -> BeliefModel:
+    """The model of `beliefs.model`. Raises `ConfigError` for an unknown name."""
+    name = config.beliefs.model
+    if name not in BELIEFS:
+        close = difflib.get_close_matches(name, sorted(BELIEFS), n=1, cutoff=0.0)
+        raise ConfigError(
+            f"beliefs.model '{name}' is not known; the nearest is '{close[0]}' (there are: "
+            f"{', '.join(sorted(BELIEFS))})"
+        )
+    return BELIEFS[name](arrays, config, space, aipp)
+
+
+@belief("kalman")
+class KalmanBelief:
+    """The filter of this module, from the population's moments or from ignorance."""
+
+    def __init__(self, arrays: Any, config: AmmoConfig, space: MetaSpace, aipp: Aipp) -> None:
+        self._arrays, self._aipp = arrays, aipp
+        self._mean, self._variance = arrays.asarray(space.mean), arrays.asarray(space.variance)
+        self._ignorant = config.beliefs.prior == "zero"
+        self._rho, self._mode = config.humans.drift_rho, config.humans.drift_mode
+
+    def prior(self, envs: int, humans: int) -> Beliefs:
+        zeros = self._arrays.zeros(envs, humans, len(self._mean))
+        if self._ignorant:
+            return Beliefs(zeros, zeros + 1.0 / len(self._mean))
+        return Beliefs(zeros + self._mean, zeros + self._variance)
+
+    def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs:
+        believed = self._arrays.xp.matmul(sent.vectors, beliefs.mean[..., None])[..., 0]
+        model = self._aipp.expectation(believed, sent.filled, sent.feedback.subspace)
+        return absorb(self._arrays, beliefs, sent.vectors, sent.feedback.value, arrived, model)
+
+    def forget(self, beliefs: Beliefs) -> Beliefs:
+        return forget(beliefs, self._rho, self._mode, self._mean, self._variance)
 
 
 def absorb(

@@ -114,10 +114,17 @@ class AippConfig(AippFaults):
 
 
 class BeliefConfig(Section):
-    """What a user buddy assumes before the first answer."""
+    """How a user buddy learns its human's preference, and what it assumes before the first answer."""
 
+    model: str = Field("kalman", description="a registered belief: kalman, prototypes")
     prior: Literal["population", "zero"] = Field(
         "population", description="mean and variance of the pool of humans, or ignorance (0, 1/D)"
+    )
+    num_prototypes: int = Field(512, ge=2, description="P, training people remembered at most (prototypes)")
+    bait_guess: float = Field(
+        0.15,
+        description="utility that one unit of provenance is assumed to add to an answer: the user buddy's guess, "
+        "not the world's aipp.bait (prototypes)",
     )
 
 

@@ -25,6 +25,7 @@ class Impression:
 
     vectors: Array  # [E, U, S, D] the creations shown (a copy: shelves move on)
     creator: Array  # [E, U, S] goal buddy that made the item
+    provenance: Array  # [E, U, S] noisy view of its grounding error, as the user buddy was shown it
     filled: Array  # [E, U, S] bool
     feedback: Feedback
 

@@ -28,6 +28,7 @@ class MetaSpace:
     entities: FloatArray  # [N, D] unit
     entity_subspace: IntArray  # [N]
     preferences: FloatArray  # [P, D] unit: the pool that humans are drawn from
+    people: FloatArray  # [N, D] unit: the training pool, whoever is drawn; what a belief may know of people
     mean: FloatArray  # [D] mean preference of the training pool
     variance: FloatArray  # [D] variance of the training pool along each coordinate (its principal axes)
 
@@ -39,11 +40,11 @@ class MetaSpace:
 def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaSpace:
     """The MetaSpace of a knowledge source; humans come from its held-out people if `heldout`.
 
-    The population's moments are always the training people's: nothing is learnt from the held-out ones.
+    `people` and the population's moments are always the training people's: nothing is learnt from the held-out ones.
     """
     mean, variance, axes = principal_axes(knowledge.preferences)
     facts = (knowledge.facts @ axes).astype(np.float32)
-    pool = knowledge.heldout_preferences if heldout else knowledge.preferences
+    people = (knowledge.preferences @ axes).astype(np.float32)
     return MetaSpace(
         facts=facts,
         fact_mask=knowledge.fact_mask,
@@ -52,7 +53,8 @@ def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaS
         ),
         entities=(knowledge.entities @ axes).astype(np.float32),
         entity_subspace=knowledge.entity_subspace,
-        preferences=(pool @ axes).astype(np.float32),
+        preferences=(knowledge.heldout_preferences @ axes).astype(np.float32) if heldout else people,
+        people=people,
         mean=mean,
         variance=variance,
     )

@@ -12,10 +12,11 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from ammo_env import attention, beliefs, creations, humans, memory, rewards
+from ammo_env import attention, creations, humans, memory, rewards
+from ammo_env import prototypes as prototypes  # importing it registers it
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
-from ammo_env.beliefs import Beliefs
+from ammo_env.beliefs import make_belief
 from ammo_env.config import AmmoConfig
 from ammo_env.memory import Impression
 from ammo_env.seats import Seats
@@ -53,6 +54,7 @@ class World:
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
         self._mean, self._variance = map(self.arrays.asarray, (self.space.mean, self.space.variance))
         self._deviation = self.arrays.xp.sqrt(self._variance)
+        self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
         self.human_row = self.arrays.constant[row_starts, (num_envs, self.num_humans, self.num_live)]
@@ -88,7 +90,7 @@ class World:
             human=human,
             q=arrays.take_rows(self._pool, human),
             corpus=creations.first_shelf(arrays, draws, anchors, self.seats, config.goal_buddies, noise),
-            beliefs=self._prior(),
+            beliefs=self.belief.prior(envs, people),
             memory=memory.empty_memory(arrays, envs, people, self.num_goals, groups, dim),
             under_way=[],
             utility=arrays.zeros(0),
@@ -127,15 +129,15 @@ class World:
                 f"the saved state is of another configuration: humans {tuple(state.q.shape)} and creations "
                 f"{tuple(state.corpus.vectors.shape)}, this world has {expected[0]} and {expected[1]}"
             )
+        kept = self.belief.prior(envs, self.num_humans).own
+        if {k: v.shape for k, v in state.beliefs.own.items()} != {k: v.shape for k, v in kept.items()}:
+            raise ValueError(
+                f"the saved state is of another configuration: its belief keeps {sorted(state.beliefs.own)}, "
+                f"that of this world ('{self.config.beliefs.model}') {sorted(kept)}, or in other sizes"
+            )
         self._state = state
         self._draws = self._draws or self.arrays.draws(0)
         self._draws.set_state(saved["draws"])
-
-    def _prior(self) -> Beliefs:
-        zeros = self.arrays.zeros(self.num_envs, self.num_humans, self.space.dim)
-        if self.config.beliefs.prior == "zero":
-            return Beliefs(zeros, zeros + 1.0 / self.space.dim)
-        return Beliefs(zeros + self._mean, zeros + self._variance)
 
     def _ask_and_judge(self, slates: attention.Slates) -> tuple[Impression, Judgement]:
         """Impressions go out to the humans; the slates are scored against what nobody observes."""
@@ -149,6 +151,7 @@ class World:
         impression = Impression(
             vectors=vectors,
             creator=arrays.take(self.seats.owner, slates.items),
+            provenance=arrays.take(corpus.provenance, row),
             filled=slates.filled,
             feedback=feedback,
         )
@@ -189,11 +192,7 @@ class World:
                 continue
             sent = state.under_way[-1 - latency]
             arrived = self.aipp.arrives_after(sent.feedback, latency)
-            believed = xp.matmul(sent.vectors, state.beliefs.mean[..., None])[..., 0]
-            model = self.aipp.expectation(believed, sent.filled, sent.feedback.subspace)
-            state.beliefs = beliefs.absorb(
-                arrays, state.beliefs, sent.vectors, sent.feedback.value, arrived, model
-            )
+            state.beliefs = self.belief.absorb(state.beliefs, sent, arrived)
             market = self.config.observations.goal_view == "market"
             group = sent.feedback.subspace if market else sent.creator
             answers, number = memory.hear(arrays, state.memory, sent, arrived, group)
@@ -225,7 +224,7 @@ class World:
         state, setting = self.state, self.config.humans
         rho, mode = setting.drift_rho, setting.drift_mode
         state.q = humans.drift(self.arrays, self._draws, state.q, rho, mode, self._mean, self._deviation)
-        state.beliefs = beliefs.forget(state.beliefs, rho, mode, self._mean, self._variance)
+        state.beliefs = self.belief.forget(state.beliefs)
 
     def _show(self) -> None:
         """The next candidates, and the utilities that the next round will be judged by."""

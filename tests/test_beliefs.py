@@ -1,8 +1,10 @@
-"""Beliefs: the Kalman filter against an exact dense posterior, its forgetting, and what it is fed with."""
+"""Beliefs: the contract that every registered model inherits, and the Kalman filter against an exact dense posterior,
+its forgetting, and what it is fed with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,211 @@ import pytest
 from numpy.typing import NDArray
 
 from ammo_env.arrays import NumpyArrays
-from ammo_env.beliefs import Beliefs, absorb, forget
+from ammo_env.beliefs import BELIEFS, Beliefs, KalmanBelief, absorb, belief, forget
+from ammo_env.config import AmmoConfig
+from ammo_env.memory import Impression
+from ammo_env.settings import ConfigError
+from ammo_env.state import snapshot
 from ammo_env.vector import VectorEnv
+from ammo_env.world import World
 
 ARRAYS = NumpyArrays()
+MakeConfig = Callable[..., AmmoConfig]
 MakeEnv = Callable[..., VectorEnv]
 RandomActions = Callable[..., Any]
+
+
+def parts(beliefs: Beliefs) -> dict[str, NDArray[Any]]:
+    """Every array of a belief by name."""
+    return {"mean": beliefs.mean, "variance": beliefs.variance, **beliefs.own}
+
+
+def assert_same(first: Beliefs, second: Beliefs, atol: float = 0.0) -> None:
+    assert parts(first).keys() == parts(second).keys()
+    for name, array in parts(first).items():
+        np.testing.assert_allclose(array, parts(second)[name], rtol=0.0, atol=atol, err_msg=name)
+
+
+def each_array(change: Callable[[NDArray[Any]], NDArray[Any]], impression: Impression) -> Impression:
+    """An impression with every array changed alike."""
+    feedback = impression.feedback
+    return Impression(
+        **{name: change(array) for name, array in vars(impression).items() if name != "feedback"},
+        feedback=replace(feedback, **{name: change(array) for name, array in vars(feedback).items()}),
+    )
+
+
+WORLDS: list[dict[str, Any]] = [
+    {},
+    {"aipp.kind": "click", "humans.drift_rho": 0.95},
+    {"aipp.kind": "choice", "aipp.response": 0.5, "humans.drift_rho": 0.9, "humans.drift_mode": "isotropic"},
+    {"aipp.latency": 2, "aipp.noise": 0.0, "humans.pool": "heldout"},
+]
+
+
+@pytest.mark.parametrize("name", sorted(BELIEFS))
+@pytest.mark.parametrize("settings", WORLDS)
+class TestBeliefContract:
+    """What a world, features and bandits rely on, whatever the model."""
+
+    @pytest.fixture
+    def env(
+        self, name: str, settings: dict[str, Any], small_env: MakeEnv, random_actions: RandomActions
+    ) -> VectorEnv:
+        """Three small worlds after four rounds."""
+        env = small_env(3, {**settings, "beliefs.model": name})
+        env.reset(seed=0)
+        rng = np.random.default_rng(0)
+        for _ in range(4):
+            env.step(random_actions(env, rng))
+        return env
+
+    @pytest.fixture
+    def sent(self, env: VectorEnv) -> Impression:
+        """Slates that were shown, all of whose answers may arrive now."""
+        return env.world.state.under_way[-1]
+
+    def test_a_belief_is_finite_float32_with_doubt(
+        self, env: VectorEnv, random_actions: RandomActions
+    ) -> None:
+        """Mean and variance [E, U, D], variance > 0, whatever else is kept [E, U, ...], in every round."""
+        rng = np.random.default_rng(1)
+        for _ in range(4):
+            env.step(random_actions(env, rng))
+            beliefs = env.world.state.beliefs
+            assert beliefs.mean.shape == beliefs.variance.shape == (3, 4, 9)
+            assert (beliefs.variance > 0).all()
+            for key, array in parts(beliefs).items():
+                assert array.shape[:2] == (3, 4), key
+                assert array.dtype == np.float32, key
+                assert np.isfinite(array).all(), key
+
+    def test_answers_teach(self, env: VectorEnv, sent: Impression) -> None:
+        """What has arrived moves every mean by more than 1e-4; a belief of whom nothing was heard stays as it is."""
+        before, arrived = env.world.state.beliefs, sent.filled.copy()
+        arrived[1, 2] = False
+        after = env.world.belief.absorb(before, sent, arrived)
+        moved = np.abs(after.mean - before.mean).max(axis=-1)
+        assert (moved > 1e-4).sum() == 11
+        assert moved[1, 2] < 1e-6
+        np.testing.assert_allclose(after.variance[1, 2], before.variance[1, 2], atol=1e-6)
+
+    def test_what_has_not_arrived_teaches_nothing(self, env: VectorEnv, sent: Impression) -> None:
+        """Where nothing arrived nothing moves (by more than a rounding error), and the value of an answer under way has
+        no part in what another one teaches."""
+        before, model = env.world.state.beliefs, env.world.belief
+        assert_same(model.absorb(before, sent, np.zeros_like(sent.filled)), before, 1e-6)
+        arrived = sent.filled & (np.arange(2) == 0)
+        value = np.where(arrived, sent.feedback.value, 99.0).astype(np.float32)
+        other = replace(sent, feedback=replace(sent.feedback, value=value))
+        assert_same(model.absorb(before, other, arrived), model.absorb(before, sent, arrived))
+
+    def test_nothing_is_written_in_place(self, env: VectorEnv, sent: Impression) -> None:
+        """Learning and forgetting leave the belief and the impression that they are given alone."""
+        model, beliefs = env.world.belief, env.world.state.beliefs
+        kept = snapshot(beliefs), snapshot(sent)
+        model.forget(model.absorb(beliefs, sent, sent.filled))
+        model.forget(beliefs)
+        for old, new in zip(kept, (snapshot(beliefs), snapshot(sent)), strict=True):
+            np.testing.assert_equal(old, new)
+
+    def test_worlds_and_humans_learn_apart(self, env: VectorEnv, sent: Impression) -> None:
+        """Worlds or humans in another order have the same beliefs in that order, to 1e-5."""
+        model, beliefs = env.world.belief, env.world.state.beliefs
+        after = model.forget(model.absorb(beliefs, sent, sent.filled))
+        for axis, order in ((0, [2, 0, 1]), (1, [3, 1, 0, 2])):
+
+            def reorder(x: NDArray[Any], axis: int = axis, order: list[int] = order) -> NDArray[Any]:
+                return x.take(order, axis=axis)
+
+            def reordered(b: Beliefs, move: Callable[..., NDArray[Any]] = reorder) -> Beliefs:
+                return Beliefs(move(b.mean), move(b.variance), {key: move(array) for key, array in b.own.items()})
+
+            shuffled = each_array(reorder, sent)
+            again = model.forget(model.absorb(reordered(beliefs), shuffled, shuffled.filled))
+            assert_same(again, reordered(after), 1e-5)
+
+    def test_without_drift_nothing_is_forgotten(self, env: VectorEnv, settings: dict[str, Any]) -> None:
+        """rho = 1: the belief itself; else 200 rounds of silence end in the population's moments, or in (0, 1/D)."""
+        beliefs = env.world.state.beliefs
+        later = beliefs
+        for _ in range(200):
+            later = env.world.belief.forget(later)
+        if "humans.drift_rho" not in settings:
+            assert later is beliefs
+            return
+        prior = KalmanBelief(ARRAYS, env.config, env.world.space, env.world.aipp).prior(3, 4)
+        isotropic = env.config.humans.drift_mode == "isotropic"
+        np.testing.assert_allclose(later.mean, 0.0 if isotropic else prior.mean, atol=1e-3)
+        np.testing.assert_allclose(later.variance, 1 / 9 if isotropic else prior.variance, atol=1e-3)
+
+    def test_a_saved_belief_continues_exactly(self, env: VectorEnv, random_actions: RandomActions) -> None:
+        """Every array of the belief, bit-equal after three more rounds in another world."""
+        twin = VectorEnv(env.config, 3)
+        twin.set_state(env.get_state())
+        rng = np.random.default_rng(2)
+        for _ in range(3):
+            actions = random_actions(env, rng)
+            env.step(actions)
+            twin.step(actions)
+        assert_same(twin.world.state.beliefs, env.world.state.beliefs)
+
+    def test_a_seed_fixes_it(self, env: VectorEnv, name: str, settings: dict[str, Any]) -> None:
+        """A world built anew has the same prior and learns the same."""
+        twin = VectorEnv(env.config, 3)
+        one, other = env.world.belief, twin.world.belief
+        prior, sent = one.prior(3, 4), env.world.state.under_way[-1]
+        assert_same(other.prior(3, 4), prior)
+        assert_same(other.absorb(prior, sent, sent.filled), one.absorb(prior, sent, sent.filled))
+
+
+def test_the_beliefs_that_ship() -> None:
+    assert set(BELIEFS) >= {"kalman", "prototypes"}
+
+
+def test_an_unknown_belief_is_refused(small_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match=r"'kalmann' is not known; the nearest is 'kalman' \(there are: kalman, pro"):
+        World(small_config({"beliefs.model": "kalmann"}))
+
+
+def test_a_state_saved_with_another_belief_is_refused(small_env: MakeEnv) -> None:
+    """Also one that remembers another number of people."""
+    kalman, known = small_env(2), small_env(2, {"beliefs.model": "prototypes"})
+    fewer = small_env(2, {"beliefs.model": "prototypes", "beliefs.num_prototypes": 5})
+    for env in (kalman, known, fewer):
+        env.reset(seed=0)
+    for env, other in ((kalman, known), (known, kalman), (known, fewer)):
+        with pytest.raises(ValueError, match=f"this world \\('{env.config.beliefs.model}'\\)"):
+            env.set_state(other.get_state())
+
+
+def test_a_belief_of_ones_own(small_env: MakeEnv, random_actions: RandomActions) -> None:
+    """Registered under a name, it is what the world believes; what it keeps is saved with the world."""
+
+    @belief("counting")
+    class Counting(KalmanBelief):
+        """Learns nothing, and counts what arrives."""
+
+        def prior(self, envs: int, humans: int) -> Beliefs:
+            prior = super().prior(envs, humans)
+            return Beliefs(prior.mean, prior.variance, {"heard": np.zeros((envs, humans), np.float32)})
+
+        def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Any) -> Beliefs:
+            heard = beliefs.own["heard"] + arrived.sum(axis=-1, dtype=np.float32)
+            return Beliefs(beliefs.mean, beliefs.variance, {"heard": heard})
+
+    try:
+        env = small_env(2, {"beliefs.model": "counting"})
+        env.reset(seed=0)
+        env.step(random_actions(env, np.random.default_rng(0)))
+        assert env.last_round is not None
+        heard = env.last_round.impression.filled.sum(axis=-1)
+        np.testing.assert_array_equal(env.world.state.beliefs.own["heard"], heard)
+        twin = VectorEnv(env.config, 2)
+        twin.set_state(env.get_state())
+        np.testing.assert_array_equal(twin.world.state.beliefs.own["heard"], heard)
+    finally:
+        BELIEFS.pop("counting")
 
 
 def dense_posterior(
@@ -150,12 +351,20 @@ def test_the_prior_is_what_forgetting_ends_in() -> None:
     np.testing.assert_allclose(beliefs.variance[0, 0], variance, atol=1e-8)
 
 
-@pytest.mark.parametrize(("prior", "mode"), [("population", "population"), ("zero", "isotropic")])
+@pytest.mark.parametrize(
+    ("prior", "mode", "model"),
+    [
+        ("population", "population", "kalman"),
+        ("zero", "isotropic", "kalman"),
+        ("population", "population", "prototypes"),
+    ],
+)
 def test_a_world_in_which_nobody_answers_keeps_its_prior(
-    prior: str, mode: str, small_env: MakeEnv, random_actions: RandomActions
+    prior: str, mode: str, model: str, small_env: MakeEnv, random_actions: RandomActions
 ) -> None:
     """response = 0: after eight rounds of drift the belief is still the prior (mean mu or 0, variance sigma^2, 1/D)."""
-    env = small_env(2, {"aipp.response": 0.0, "beliefs.prior": prior, "humans.drift_mode": mode, "drift_rho": 0.9})
+    settings = {"beliefs.model": model, "beliefs.prior": prior, "humans.drift_mode": mode, "drift_rho": 0.9}
+    env = small_env(2, {"aipp.response": 0.0, **settings})
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     for _ in range(8):

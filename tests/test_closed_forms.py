@@ -220,6 +220,7 @@ def best_angle(theta: float, price: float) -> float:
         facts=np.array([[[1, 0]]], np.float32), fact_mask=np.ones((1, 1), bool),
         steering=np.array([[[0], [1]]], np.float32), entities=np.array([[1, 0]], np.float32),
         entity_subspace=np.array([0]), preferences=np.array([[1, 0]], np.float32),
+        people=np.array([[1, 0]], np.float32),
         mean=np.zeros(2, np.float32), variance=np.ones(2, np.float32),
     )  # fmt: skip
     arrays = NumpyArrays()

@@ -119,6 +119,8 @@ def test_heldout_humans_come_with_the_moments_of_the_training_people() -> None:
     knowledge = load_knowledge(load_config("default").knowledge)
     train, heldout = build_space(knowledge, 8, heldout=False), build_space(knowledge, 8, heldout=True)
     assert (len(train.preferences), len(heldout.preferences)) == (2048, 512)
+    np.testing.assert_array_equal(train.people, heldout.people)
+    np.testing.assert_array_equal(train.people, train.preferences)
     np.testing.assert_array_equal(train.mean, heldout.mean)
     np.testing.assert_array_equal(train.variance, heldout.variance)
     np.testing.assert_array_equal(train.facts, heldout.facts)

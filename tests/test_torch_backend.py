@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ammo_env.aipp import ORACLES
 from ammo_env.arrays import NumpyDraws
 from ammo_env.arrays_torch import TorchArrays
+from ammo_env.beliefs import BELIEFS
 from ammo_env.state import snapshot
 from ammo_env.vector import VectorEnv
 
@@ -40,6 +41,8 @@ CASES: dict[str, dict[str, Any]] = {
         "rewards.energy_price": 0.1,
     },
     "nothing fresh": {"attention.fresh_share": 0.0},
+    **{f"belief {name}, late and scarce": {"beliefs.model": name, "aipp.subspaces": {0: {"kind": "click", "latency": 2},
+       1: {"response": 0.5}}, "humans.drift_rho": 0.9} for name in sorted(BELIEFS)},
 }
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 

@@ -74,6 +74,7 @@ def hand() -> World:
         entities=row([1, 0], [0.6, 0.8]),
         entity_subspace=np.array([0, 0]),
         preferences=row([1, 0]),
+        people=row([1, 0]),
         mean=row(0.6, 0),
         variance=row(0.1, 0.2),
     )
@@ -197,12 +198,14 @@ MODES: list[dict[str, Any]] = [
      "humans.drift_rho": 0.9, "observations.goal_view": "own_feedback", "attention.fresh": "newest"},
     {"humans.drift_rho": 0.9, "humans.drift_mode": "isotropic", "rewards.user_buddy": "feedback",
      "rewards.energy_price": 0.1, "rewards.societal": 0.3, "beliefs.prior": "zero", "humans.pool": "heldout"},
+    {"beliefs.model": "prototypes", "humans.drift_rho": 0.9, "humans.pool": "heldout",
+     "aipp.subspaces": {0: {"kind": "click", "latency": 2}, 1: {"response": 0.5}}},
 ]  # fmt: skip
 
 
 @pytest.fixture(params=range(len(MODES)))
 def env(request: pytest.FixtureRequest, small_env: MakeEnv) -> VectorEnv:
-    """Three small worlds in each of five modes."""
+    """Three small worlds in each of six modes."""
     return small_env(3, MODES[request.param])
 
 

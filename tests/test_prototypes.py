@@ -1,0 +1,276 @@
+"""Prototypes: posteriors small enough to compute by hand, whom the belief may know, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ammo_env import metaspace_v0
+from ammo_env.aipp import Aipp, Feedback
+from ammo_env.arrays import NumpyArrays
+from ammo_env.beliefs import Beliefs, KalmanBelief
+from ammo_env.config import AmmoConfig
+from ammo_env.knowledge import Knowledge
+from ammo_env.memory import Impression
+from ammo_env.prototypes import PrototypeBelief, likeness, spread_out
+from ammo_env.scenarios import load_config
+from ammo_env.settings import ConfigError
+from ammo_env.sources import load_knowledge
+from ammo_env.space import MetaSpace, build_space
+from ammo_env.steering import num_nudges
+from ammo_env.vector import VectorEnv
+from ammo_env.world import World
+
+ARRAYS = NumpyArrays()
+Values = NDArray[np.float64]
+MakeConfig = Callable[..., AmmoConfig]
+MakeEnv = Callable[..., VectorEnv]
+RandomActions = Callable[..., Any]
+
+HAND = {"knowledge.num_subspaces": 1, "aipp.noise": 0.5, "beliefs.model": "prototypes", "beliefs.bait_guess": 0.5}
+PEOPLE = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float64)
+
+
+def belief_of(people: Values, **overrides: Any) -> PrototypeBelief:
+    """A belief over people [N, D], whose moments are theirs; ratings of variance .25, bait guess .5."""
+    config = load_config("default", {**HAND, **overrides})
+    rows = np.asarray(people, np.float32)
+    space = MetaSpace(
+        facts=rows[None, :2], fact_mask=np.ones((1, 2), bool), steering=rows[None, :1].swapaxes(1, 2),
+        entities=rows[:1], entity_subspace=np.array([0]),
+        preferences=rows[:1], people=rows, mean=rows.mean(axis=0), variance=rows.var(axis=0),
+    )  # fmt: skip
+    return PrototypeBelief(ARRAYS, config, space, Aipp(ARRAYS, config.aipp, 1))
+
+
+def answers(items: Any, values: Any, provenance: Any) -> Impression:
+    """One human of one world was shown `items` [S, D] and answers every one."""
+    vectors = np.asarray(items, np.float32)[None, None]
+    there = np.ones(vectors.shape[:3], bool)
+    return Impression(
+        vectors=vectors, creator=np.zeros(there.shape, np.int64), filled=there,
+        provenance=np.asarray(provenance, np.float32)[None, None],
+        feedback=Feedback(np.asarray(values, np.float32)[None, None], there, np.zeros(there.shape, np.int64)),
+    )  # fmt: skip
+
+
+def taught(model: PrototypeBelief, *impressions: Impression) -> Beliefs:
+    beliefs = model.prior(1, 1)
+    for impression in impressions:
+        beliefs = model.absorb(beliefs, impression, impression.filled)
+    return beliefs
+
+
+def test_the_exact_posterior_over_three_people_by_hand() -> None:
+    """Everybody has a double (so likeness 1 and nothing is left to the rest): two answers on one slate and one on the
+    next are Bayes' rule over three people, w_p proportional to exp(-sum (y - e.q_p - .5 provenance)^2 / .5)."""
+    model = belief_of(np.repeat(PEOPLE, 2, axis=0))
+    first = answers([[1, 0], [0, 1]], [0.9, 0.5], [0.2, 0.6])
+    second = answers([[0.8, 0.6]], [0.7], [0.0])
+    # The gaps are (-.2, .2, -.1), (.8, -.8, .1) and (.2, -.6, -.26), their squares sum to .09, 1.29 and .4676.
+    weights = np.exp(-np.array([0.09, 1.29, 0.4676]) / 0.5)
+    weights /= weights.sum()
+    np.testing.assert_allclose(weights, [0.640765, 0.058129, 0.301106], atol=1e-6)
+    mean = weights @ PEOPLE
+    beliefs = taught(model, first, second)
+    np.testing.assert_allclose(beliefs.mean[0, 0], mean, atol=1e-5)
+    np.testing.assert_allclose(beliefs.variance[0, 0], weights @ PEOPLE**2 - mean**2, atol=1e-5)
+    shares = np.exp(beliefs.own["log_weight"][0, 0])
+    np.testing.assert_allclose(shares / shares.sum(), np.repeat(weights, 2) / 2, atol=1e-5)
+
+
+def test_one_answer_by_hand() -> None:
+    """Without doubles: prior mean mu and variance sigma^2 exactly; after y = .9 of (1, 0), w_p proportional to
+    N(y; mu + a (p - mu), .25 + v_0), and the rest takes the Kalman step of variance v_0 = (1 - a^2) sigma^2 under the
+    noise .25 + a^2 sigma^2. What was shown says nothing about the other axis of the rest. Of these people the first
+    two and the last two are each other's nearest: from the mean (.56, .56), a = .1848 / .207 = .892704."""
+    people = np.array([[1, 0], [0.96, 0.28], [0, 1], [0.28, 0.96]])
+    model = belief_of(people, **{"beliefs.bait_guess": 0.0})
+    mean, variance, a = people.mean(axis=0), people.var(axis=0), 0.892704
+    prior = model.prior(1, 1)
+    np.testing.assert_allclose(prior.mean[0, 0], mean, atol=1e-6)
+    np.testing.assert_allclose(prior.variance[0, 0], variance, atol=1e-6)
+    rest = (1.0 - a**2) * variance
+    surprise = 0.9 - mean[0] - a * (people[:, 0] - mean[0])
+    weights = np.exp(-(surprise**2) / (2 * (0.25 + rest[0])))
+    weights /= weights.sum()
+    step = rest[0] / (rest[0] + 0.25 + a**2 * variance[0])
+    beliefs = taught(model, answers([[1, 0]], [0.9], [0.0]))
+    expected = mean + a * (weights @ people - mean) + np.array([step * (0.9 - mean[0]), 0.0])
+    np.testing.assert_allclose(beliefs.mean[0, 0], expected, atol=1e-5)
+    spread = a**2 * (weights @ people**2 - (weights @ people) ** 2)
+    np.testing.assert_allclose(beliefs.variance[0, 0], spread + rest * [1.0 - step, 1.0], atol=1e-5)
+
+
+def test_content_that_pleases_too_much_is_discounted() -> None:
+    """An answer of .8 to an item of provenance .6 teaches what .5 teaches of one of provenance 0 (guess .5), whatever
+    the true bait of the world is."""
+    plain = taught(belief_of(PEOPLE), answers([[1, 0]], [0.5], [0.0]))
+    for bait in (0.0, 0.3, 5.0):
+        baited = taught(belief_of(PEOPLE, **{"aipp.bait": bait}), answers([[1, 0]], [0.8], [0.6]))
+        np.testing.assert_allclose(baited.mean, plain.mean, atol=1e-6)
+        np.testing.assert_allclose(baited.variance, plain.variance, atol=1e-6)
+
+
+def test_drift_leads_away_from_the_prototypes_and_into_the_rest(
+    small_env: MakeEnv, random_actions: RandomActions
+) -> None:
+    """After eight rounds at rho = .9 the likeness is .9^8 of the first, and mean and variance are still the moments of
+    q = a p + r: recomputed in double precision from the weights, to 1e-5."""
+    env = small_env(2, {"beliefs.model": "prototypes", "humans.drift_rho": 0.9})
+    env.reset(seed=0)
+    first, rng = env.world.state.beliefs.own["likeness"], np.random.default_rng(0)
+    for _ in range(8):
+        env.step(random_actions(env, rng))
+    beliefs, people = env.world.state.beliefs, env.world.space.people.astype(np.float64)
+    like = beliefs.own["likeness"].astype(np.float64)
+    np.testing.assert_allclose(like, 0.9**8 * first, atol=1e-6)
+    weights = np.exp(beliefs.own["log_weight"].astype(np.float64))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    centred = people - people.mean(axis=0)
+    mean, square = weights @ centred, weights @ centred**2
+    np.testing.assert_allclose(beliefs.mean, like * mean + beliefs.own["rest_mean"], atol=1e-5)
+    variance = like**2 * (square - mean**2) + beliefs.own["rest_variance"]
+    np.testing.assert_allclose(beliefs.variance, variance, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"aipp.kind": "click"}, {"humans.drift_rho": 0.9, "aipp.latency": 1}])
+def test_where_people_are_like_nobody_it_is_the_kalman_filter(
+    settings: dict[str, Any], small_env: MakeEnv, random_actions: RandomActions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likeness 0 and no bait guessed: mean and variance of the default belief in every round, to 1e-5."""
+    monkeypatch.setattr("ammo_env.prototypes.likeness", lambda *_: 0.0)
+    known = small_env(2, {**settings, "beliefs.model": "prototypes", "beliefs.bait_guess": 0.0})
+    plain, rng = small_env(2, settings), np.random.default_rng(0)
+    known.reset(seed=0)
+    plain.reset(seed=0)
+    for _ in range(6):
+        actions = random_actions(plain, rng)
+        known.step(actions)
+        plain.step(actions)
+        ours, theirs = known.world.state.beliefs, plain.world.state.beliefs
+        np.testing.assert_allclose(ours.mean, theirs.mean, atol=1e-5)
+        np.testing.assert_allclose(ours.variance, theirs.variance, atol=1e-5)
+
+
+def everybody(config: AmmoConfig) -> tuple[Knowledge, MetaSpace]:
+    knowledge = load_knowledge(config.knowledge)
+    return knowledge, build_space(knowledge, config.goal_buddies.steering_dim, config.humans.pool == "heldout")
+
+
+@pytest.mark.parametrize("pool", ["train", "heldout"])
+def test_nobody_held_out_is_among_the_prototypes(pool: str, small_config: MakeConfig) -> None:
+    """Whoever is drawn: the 20 prototypes are training people (told by their dot products, which no rotation changes),
+    and none of them is within .1 of a held-out person (uniform on the sphere: nobody is there twice)."""
+    known = {"beliefs.model": "prototypes", "beliefs.num_prototypes": 20, "knowledge.preference": "uniform"}
+    world = World(small_config({**known, "humans.pool": pool}), 1)
+    knowledge, space = everybody(world.config)
+    assert isinstance(world.belief, PrototypeBelief)
+    chosen = spread_out(len(space.people), 20)
+    prototypes, training = space.people[chosen], knowledge.preferences[chosen]
+    np.testing.assert_allclose(world.belief._columns[:-1].T, prototypes - prototypes.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(prototypes @ prototypes.T, training @ training.T, atol=1e-5)
+    strangers = build_space(knowledge, 3, heldout=True).preferences
+    assert np.linalg.norm(prototypes[:, None] - strangers, axis=-1).min() > 0.1
+
+
+@pytest.mark.parametrize(("people", "number"), [(5, 9), (9, 9), (10, 9), (2048, 512), (754, 512), (3, 2)])
+def test_prototypes_are_spread_out(people: int, number: int) -> None:
+    """As many as there are, at most `number`, each once, from the first person to the last."""
+    chosen = spread_out(people, number)
+    assert len(chosen) == len(np.unique(chosen)) == min(people, number)
+    assert (chosen[0], chosen[-1]) == (0, people - 1)
+
+
+def test_likeness_by_hand() -> None:
+    """Around (0, 0): of (1, 0), (.8, .6) and (0, -1) the first two are each other's nearest, at .8; nearest to (0, -1)
+    is (1, 0), at 0. So (.8 + .8 + 0) / 3; with doubles 1; of two opposites 0."""
+    people = np.array([[1, 0], [0.8, 0.6], [0, -1]], np.float32)
+    origin = np.zeros(2, np.float32)
+    assert likeness(people, np.arange(3), origin) == pytest.approx(1.6 / 3, abs=1e-6)
+    assert likeness(np.repeat(people, 2, axis=0), np.arange(6), origin) == pytest.approx(1.0, abs=1e-6)
+    assert likeness(np.array([[1, 0], [-1, 0]], np.float32), np.arange(2), origin) == 0.0
+
+
+def test_likeness_tells_how_far_strangers_are_like_prototypes() -> None:
+    """Default world, 512 prototypes: as measured among training people so of the held-out ones, .90 within .03."""
+    knowledge, space = everybody(load_config("default"))
+    chosen = spread_out(len(space.people), 512)
+    strangers = build_space(knowledge, 8, heldout=True).preferences
+    nearest = space.people[chosen][(strangers @ space.people[chosen].T).argmax(axis=1)] - space.mean
+    of_strangers = np.sum((strangers - space.mean) * nearest) / np.sum(nearest**2)
+    measured = likeness(space.people, chosen, space.mean)
+    assert measured == pytest.approx(0.9, abs=0.03)
+    assert measured == pytest.approx(of_strangers, abs=0.03)
+
+
+def test_prototypes_know_the_population(small_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match=r"beliefs\.prior='zero' cannot be"):
+        World(small_config({"beliefs.model": "prototypes", "beliefs.prior": "zero"}))
+
+
+def test_many_dimensions_and_many_answers_stay_finite() -> None:
+    """D = 1536 and 300 people with their doubles, 512 of the 600 prototypes; one of them rates 200 slates without
+    noise: float32, doubt everywhere, no weight overflows, and the person is found (q_hat . q > .8)."""
+    rng = np.random.default_rng(0)
+    people = rng.standard_normal((300, 1536)).repeat(2, axis=0)
+    people /= np.linalg.norm(people, axis=1, keepdims=True)
+    model = belief_of(people, **{"knowledge.dim": 1536, "aipp.noise": 0.0, "beliefs.bait_guess": 0.0})
+    beliefs = model.prior(1, 1)
+    for _ in range(200):
+        items = people[rng.integers(2, 600, 4)]
+        sent = answers(items, items @ people[0], np.zeros(4))
+        beliefs = model.absorb(beliefs, sent, sent.filled)
+    for array in (beliefs.mean, beliefs.variance, *beliefs.own.values()):
+        assert array.dtype == np.float32
+        assert np.isfinite(array).all()
+    assert (beliefs.variance > 0).all()
+    assert beliefs.mean[0, 0] @ people[0] > 0.8
+
+
+def greedy_slates(env: VectorEnv) -> NDArray[np.int64]:
+    """The S largest q_hat . e: the semantic candidates come best first."""
+    slots = env.config.attention.num_slots
+    return np.broadcast_to(np.arange(slots), (env.num_envs, env.num_agents["user_buddy"], slots))
+
+
+def regret_of_greedy(env: VectorEnv) -> Values:
+    """Normalised regret [E] of one episode in which user buddies are greedy and goal buddies random."""
+    rng, regret, random = np.random.default_rng(0), np.zeros(env.num_envs), np.zeros(env.num_envs)
+    env.reset(seed=0)
+    moves = num_nudges(env.config.goal_buddies.steering_dim)
+    while not env.is_over:
+        goals = rng.integers(moves, size=(env.num_envs, env.num_agents["goal_buddy"]))
+        env.step({"user_buddy": greedy_slates(env), "goal_buddy": goals})
+        assert env.last_round is not None
+        regret += env.last_round.judgement.regret.mean(axis=1)
+        random += env.last_round.judgement.random_regret.mean(axis=1)
+    return np.asarray(regret / random)
+
+
+@pytest.mark.parametrize(("scenario", "gain"), [("default", 0.04), ("drift", 0.02), ("clicks", 0.02)])
+def test_who_remembers_people_chooses_better(scenario: str, gain: float) -> None:
+    """Greedy slates for held-out people: normalised regret falls by at least `gain` against the Kalman filter, and in
+    each scenario by more than two standard errors over 24 worlds."""
+    plain, known = (
+        regret_of_greedy(metaspace_v0.vec_env(24, scenario, humans={"pool": "heldout"}, beliefs={"model": model}))
+        for model in ("kalman", "prototypes")
+    )
+    fall = plain - known
+    assert fall.mean() > max(gain, 2 * fall.std(ddof=1) / np.sqrt(len(fall)))
+
+
+def test_kalman_knows_no_bait(small_env: MakeEnv) -> None:
+    """The guess is the prototypes' alone: the default belief is the same whatever it is."""
+    env, other = small_env(1, {"beliefs.bait_guess": 0.0}), small_env(1, {"beliefs.bait_guess": 0.9})
+    sent = answers([np.eye(9)[0]], [0.5], [1.0])
+    for world in (env.world, other.world):
+        assert isinstance(world.belief, KalmanBelief)
+    first, second = (
+        world.belief.absorb(world.belief.prior(1, 1), sent, sent.filled) for world in (env.world, other.world)
+    )
+    np.testing.assert_array_equal(first.mean, second.mean)
