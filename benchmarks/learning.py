@@ -42,6 +42,11 @@ from agents.training import Run, learned_policies, reopen_run, run_world, start_
 SCENARIOS = ("default", "drift", "noisy", "crowded", "clicks", "movielens-taste")
 TRAINED, MODE = "trained", "trained, deterministic"
 STUDY = "study.json"
+# Populations are compared in benchmarks/evolution.py.
+ONE_POLICY_EACH = {
+    "training.user_buddy.members": 1, "training.user_buddy.minibatch": 512,
+    "training.goal_buddy.members": 1, "training.goal_buddy.minibatch": 1024,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -68,7 +73,7 @@ def one_study(work: tuple[str, int, int | None, Path]) -> str:
     if (folder / STUDY).exists():
         return f"{folder}: already finished"
     began = time.monotonic()
-    overrides: dict[str, Any] = {"training.seed": seed, "training.checkpoint_every": 0}
+    overrides: dict[str, Any] = {"training.seed": seed, "training.checkpoint_every": 0, **ONE_POLICY_EACH}
     if iterations is not None:
         overrides["training.iterations"] = iterations
     if (folder / CONFIG_FILE).exists():
