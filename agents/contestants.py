@@ -1,4 +1,4 @@
-"""Who is compared: folders of trained runs and names of baselines, turned into policies of both sides."""
+"""Who is compared: trained runs, single members of them, and baselines, turned into policies of both sides."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from agents.baselines import GOAL_BASELINES, USER_BASELINES
+from agents.census import parse_name
 from agents.evaluation import make_user_baseline
 from agents.policy import Policy
 from agents.runs import CONFIG_FILE
 from agents.scoreboard import held_out
-from agents.training import Run, learned_policies, reopen_run, run_world
+from agents.training import Run, learned_policies, member_policies, reopen_run, run_world
 from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config
 from ammo_env.settings import ConfigError, apply_overrides, build
@@ -34,13 +35,13 @@ class LineUp:
 
 def line_up(names: Sequence[str], scenario: str | None, overrides: Mapping[str, Any]) -> LineUp:
     """Policies for all names. Humans come from the held-out people. Raises `ConfigError` for an unknown name."""
-    runs = {name: reopen_run(Path(name)) for name in names if (Path(name) / CONFIG_FILE).is_file()}
-    first = next(iter(runs.values()), None)
+    runs = {name: found for name in names if (found := _run_of(name)) is not None}
+    first = next((run for run, _ in runs.values()), None)
     users: dict[str, Policy] = {}
     goals: dict[str, Policy] = {}
     for name in names:
         if name in runs:
-            for side, learned in zip((users, goals), learned_policies(runs[name]), strict=True):
+            for side, learned in zip((users, goals), _learned(*runs[name]), strict=True):
                 side.update({label.replace("trained", name): policy for label, policy in learned.items()})
         elif name in GOAL_BASELINES:
             goals[name] = GOAL_BASELINES[name]()
@@ -48,6 +49,25 @@ def line_up(names: Sequence[str], scenario: str | None, overrides: Mapping[str, 
             users[name] = _user_baseline(name)
     world = _world(first, scenario, overrides)
     return LineUp(scenario or (first.scenario if first else "default"), held_out(world), users, goals)
+
+
+def _run_of(name: str) -> tuple[Run, str | None] | None:
+    """RUN or RUN:MEMBER as (the run, the member's name or None); None where it is no run's folder."""
+    if (Path(name) / CONFIG_FILE).is_file():
+        return reopen_run(Path(name)), None
+    folder, _, member = name.rpartition(":")
+    return (reopen_run(Path(folder)), member) if folder and (Path(folder) / CONFIG_FILE).is_file() else None
+
+
+def _learned(run: Run, name: str | None) -> tuple[dict[str, Policy], dict[str, Policy]]:
+    """User buddies and goal buddies of a run: its champions, or the one member that is named."""
+    if name is None:
+        return learned_policies(run)
+    member = parse_name(name)
+    if member is None:
+        raise ConfigError(f"'{name}' names no member of {run.folder}: members are called user-0, goal-7, ...")
+    own = member_policies(run, *member)
+    return (own, {}) if member[0] == "user_buddy" else ({}, own)
 
 
 def _world(first: Run | None, scenario: str | None, overrides: Mapping[str, Any]) -> AmmoConfig:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
 PROGRESS_FILE = "progress.jsonl"
@@ -42,6 +43,11 @@ class Logbook:
         self._lines.flush()
         for name, value in named.items():
             self._board.add_scalar(name, value, step)
+        self._board.flush()
+
+    def picture(self, step: int, name: str, path: Path) -> None:
+        """Show a PNG in TensorBoard."""
+        self._board.add_image(name, imread(path)[..., :3], step, dataformats="HWC")
         self._board.flush()
 
     def close(self) -> None:

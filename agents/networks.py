@@ -10,6 +10,7 @@ would have to be restored exactly. Weights are drawn from a generator that is pa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -35,7 +36,10 @@ class NetworkSpec(BaseModel):
     candidate_features: tuple[str, ...] = ()
     """Names of the Fc columns of a candidate ("score" and "valid" are used); empty for goal buddies."""
     context_size: int = 0
-    """Fx, length of the context after the candidates."""
+    """Fx, length of the context after the candidates, history included."""
+    history_size: int = 0
+    """Numbers at the end of an observation that come from the seat's own history (`agents.history`); 0 in the eyes of
+    members that are not adaptive."""
     hidden: tuple[int, ...]
     initial_std: float = 0.5
     initial_publish: float = 1.0
@@ -89,12 +93,14 @@ class CandidateNetwork(BuddyNetwork):
         candidates, context = self._unflatten(obs)                                         # [B, K, Fc], [B, Fx]
         valid = candidates[..., self._valid] > 0.5 if mask is None else mask                           # [B, K]
         # Rows are candidates ([B·K, H]) up to the pooling: in-place steps on a view would copy it in the backward pass.
-        rows = torch.cat([candidates, context.unsqueeze(1).expand(-1, candidates.shape[1], -1)], -1).flatten(0, 1)
+        crowd = context.unsqueeze(-2).expand(*candidates.shape[:-1], -1)
+        rows = torch.cat([candidates, crowd], -1).flatten(-3, -2)
         for layer in self.encoder:
             rows = layer(rows).relu_()
-        pooled = torch.cat([*_pool(rows.unflatten(0, valid.shape), valid), context], dim=-1)     # [B, 2H + Fx]
-        raised = self.raise_candidate(rows).unflatten(0, valid.shape) + self.raise_pooled(pooled).unsqueeze(1)
-        skip = self.skip * standardised(candidates[..., self._score], valid)
+        shape = valid.shape[-2:]
+        pooled = torch.cat([*_pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
+        raised = self.raise_candidate(rows).unflatten(-2, shape) + self.raise_pooled(pooled).unsqueeze(-2)
+        skip = self.skip[..., None, None] * standardised(candidates[..., self._score], valid)
         logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
         value = self.value(self.value_hidden(pooled).relu_()).squeeze(-1)
         return self._inputs(logits, valid), value
@@ -112,7 +118,7 @@ class CandidateNetwork(BuddyNetwork):
             return logits.masked_fill(~valid, MASKED)
         # Scores are bounded by the action space: squash, so that the best candidates do not tie at its edge.
         mean = torch.tanh(logits / 4)
-        return torch.cat([mean, self.log_std.expand_as(mean), valid.to(mean.dtype)], dim=-1)
+        return torch.cat([mean, self.log_std[..., None, None].expand_as(mean), valid.to(mean.dtype)], dim=-1)
 
 
 class SteeringNetwork(BuddyNetwork):
@@ -150,7 +156,7 @@ class SteeringNetwork(BuddyNetwork):
             return action if mask is None else action.masked_fill(~mask, MASKED), value
         mean, publish = action[..., :-1], action[..., -1:]
         weight = torch.ones_like(publish) if mask is None else mask.unsqueeze(-1).to(publish.dtype)
-        return torch.cat([mean, self.log_std.expand_as(mean), publish, weight], dim=-1), value
+        return torch.cat([mean, self.log_std.unsqueeze(-2).expand_as(mean), publish, weight], dim=-1), value
 
 
 def build_network(spec: NetworkSpec, seed: int) -> BuddyNetwork:
@@ -161,9 +167,43 @@ def build_network(spec: NetworkSpec, seed: int) -> BuddyNetwork:
     return SteeringNetwork(spec, generator)
 
 
-def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+class Dense(nn.Linear):
+    """A linear layer whose parameters may carry a leading axis of members: x [M, ..., I] -> [M, ..., O]."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.weight.dim() == 2:
+            return F.linear(input, self.weight, self.bias)
+        rows, weight = input.flatten(1, -2), self.weight.mT
+        out = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias.unsqueeze(1), rows, weight)
+        return out.reshape(*input.shape[:-1], self.out_features)
+
+
+def stacked(networks: Sequence[BuddyNetwork]) -> BuddyNetwork:
+    """One network of the same spec with a leading axis of members on its parameters, a copy, for inference.
+
+    It takes observations [M, B, F] and masks [M, B, ...] and gives what each member's own network would give for its
+    B rows, in one pass: small products cost more by their number than by their size.
+    """
+    together = build_network(networks[0].spec, seed=0).requires_grad_(False)
+    for name, parameter in list(together.named_parameters()):
+        path, _, last = name.rpartition(".")
+        room = torch.empty(len(networks), *parameter.shape, dtype=parameter.dtype)
+        setattr(together.get_submodule(path), last, nn.Parameter(room, requires_grad=False))
+    load_stacked(together, networks)
+    return together
+
+
+def load_stacked(together: BuddyNetwork, networks: Sequence[BuddyNetwork]) -> None:
+    """Give a `stacked` network the present weights of its members."""
+    own = [dict(network.named_parameters()) for network in networks]
+    with torch.no_grad():
+        for name, parameter in together.named_parameters():
+            torch.stack([parameters[name] for parameters in own], out=parameter)
+
+
+def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator, bias: bool = True) -> Dense:
     """An orthogonal linear layer with zero bias, drawn from `generator` and not from torch's global state."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    layer: Dense = nn.utils.skip_init(Dense, inputs, outputs, bias=bias)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     if bias:
         nn.init.zeros_(layer.bias)
@@ -183,9 +223,9 @@ def standardised(score: Tensor, valid: Tensor) -> Tensor:
 def _pool(hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """([B, H] mean, [B, H] max) over valid candidates; 0 where there is none (hidden values are ≥ 0)."""
     if valid.all():
-        return hidden.mean(1), _largest(hidden)
+        return hidden.mean(-2), _largest(hidden)
     kept = hidden.masked_fill(~valid.unsqueeze(-1), 0.0)
-    return kept.sum(1) / valid.sum(-1, keepdim=True).clamp(min=1), _largest(kept)
+    return kept.sum(-2) / valid.sum(-1, keepdim=True).clamp(min=1), _largest(kept)
 
 
 def _largest(hidden: Tensor) -> Tensor:
@@ -194,7 +234,7 @@ def _largest(hidden: Tensor) -> Tensor:
 
 
 class _Max(torch.autograd.Function):
-    """max over axis 1 of [B, K, H] ≥ 0, with half the memory traffic of torch's own backward pass.
+    """max over the candidates of [..., K, H] ≥ 0, with half the memory traffic of torch's own backward pass.
 
     Candidates that tie at the maximum each get its whole gradient. Ties above zero do not happen, and those at zero
     come out of a relu, which lets no gradient through.
@@ -202,11 +242,11 @@ class _Max(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor) -> Tensor:
-        largest = hidden.amax(1)
+        largest = hidden.amax(-2)
         ctx.save_for_backward(hidden, largest)
         return largest
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         hidden, largest = ctx.saved_tensors
-        return torch.where(hidden == largest.unsqueeze(1), gradients[0].unsqueeze(1), 0.0)
+        return torch.where(hidden == largest.unsqueeze(-2), gradients[0].unsqueeze(-2), 0.0)

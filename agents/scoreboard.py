@@ -41,6 +41,8 @@ class Scoreboard:
     goal_buddies: dict[str, dict[str, Cell]]
     raw: dict[str, Any]  # the same as plain numbers
     best_bandit: str = ""
+    population: str = ""
+    """A table of everybody who was trained."""
 
     def text(self) -> str:
         """The tables, ready to print."""
@@ -59,6 +61,8 @@ class Scoreboard:
                 "Goal buddies: reward per round in one seat, and its advantage over each script in the same seat",
                 score_table(self.goal_buddies, "policy"),
             ]
+        if self.population:
+            parts += ["", self.population]
         return "\n".join(parts)
 
 

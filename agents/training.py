@@ -1,33 +1,40 @@
 """A training run from its configuration to its final table: folder, progress, record, checkpoints, evaluation.
 
-Everything lands in one folder: `config.yaml`, `progress.jsonl` and TensorBoard's file, `checkpoints/`, and at the end
-`scores.txt`, `scores.json` and `learning_curve.png`.
+Everything lands in one folder: `config.yaml`, `progress.jsonl`, `events.jsonl` and TensorBoard's file, `checkpoints/`,
+and at the end `scores.txt`, `scores.json`, the figures, and `population/` with every member and a card.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
+from agents.census import Resident, find, take_census
 from agents.checkpoints import CheckpointError
+from agents.chronicle import append_events, mark_resumed
 from agents.evaluation import Arena
 from agents.figures import Curve, learning_curve
 from agents.interrupt import GracefulStop
-from agents.learned_policy import load_policy
+from agents.learned_policy import policy_of
 from agents.logbook import Logbook, read_progress
 from agents.policy import Policy
+from agents.population_card import CARD, write_card
+from agents.population_folder import POPULATION, read_index, write_population
+from agents.population_report import admissions, draw_populations, population_table, score_members
 from agents.progress import Progress
+from agents.provenance import Provenance
 from agents.rllib.algorithm import BuddyTrainer, build_algorithm
 from agents.rllib.checkpoint import resume_training, save_training
 from agents.rllib.plan import make_plan
 from agents.run_config import RunConfig
 from agents.runs import create_run, open_run
-from agents.scoreboard import Scoreboard, full_scoreboard
+from agents.scoreboard import Scoreboard, full_scoreboard, held_out
+from agents.training_settings import SIDES
 from ammo_env.config import AmmoConfig
 from ammo_env.settings import ConfigError
 
@@ -77,9 +84,16 @@ def train(run: Run, resume: bool = False) -> None:
     Ctrl-C ends the run after the current iteration, saved; a second one ends it at once, and the last checkpoint stays.
     """
     settings = run.config.training
-    trainer = resume_training(run.latest()) if resume else build_algorithm(make_plan(settings, run.config.world))
+    if resume and run.checkpoints:
+        trainer = resume_training(run.latest())
+        mark_resumed(run.folder, trainer.iteration)
+    else:  # also a run that was killed before its first checkpoint begins again
+        trainer = build_algorithm(make_plan(settings, run.config.world))
+        mark_resumed(run.folder, -1)
+        append_events(run.folder, 0, 0, trainer.evolution.news())
+        _save(trainer, run)
     done = trainer.iteration
-    steps = _steps_until(run.folder, done) if resume else 0
+    steps, lost = _steps_until(run.folder, done), 0
     with (
         Logbook(run.folder, resumed_at=steps if resume else None) as logbook,
         Progress(settings.iterations, "iterations", start=done) as progress,
@@ -89,7 +103,12 @@ def train(run: Run, resume: bool = False) -> None:
             report = trainer.train_iteration()
             steps += int(report["agent_steps"])
             logbook.write(steps, report)
+            append_events(run.folder, iteration, steps, trainer.evolution.news())
             progress.update(iteration, **_headline(report))
+            before, lost = lost, int(report["lost_runners"])
+            if lost != before:
+                left = settings.num_env_runners - lost
+                progress.note(f"iteration {iteration}: {left} of {settings.num_env_runners} sampling processes at work")
             due = settings.checkpoint_every and iteration % settings.checkpoint_every == 0
             if due or stop.requested or iteration == settings.iterations:
                 _save(trainer, run)
@@ -99,15 +118,15 @@ def train(run: Run, resume: bool = False) -> None:
 
 
 def learned_policies(run: Run) -> tuple[dict[str, Policy], dict[str, Policy]]:
-    """The first member of each side from the newest checkpoint, stochastic (as in training) and deterministic."""
-    checkpoint, sides = run.latest(), []
-    for side in ("user_buddy", "goal_buddy"):
-        learned: dict[str, Policy] = {}
-        if run.config.training.side(side).members:
-            learned["trained"] = load_policy(checkpoint, side)
-            learned["trained, deterministic"] = load_policy(checkpoint, side, deterministic=True)
-        sides.append(learned)
-    return sides[0], sides[1]
+    """The champion of each side from the newest checkpoint, stochastic (as in training) and deterministic."""
+    everybody = take_census(run.latest())
+    users, goals = (_champion(run, everybody, side) for side in SIDES)
+    return users, goals
+
+
+def member_policies(run: Run, side: str, member: int) -> dict[str, Policy]:
+    """One member by its id, living or in the hall of fame, stochastic and deterministic. Raises `CheckpointError`."""
+    return _both(find(take_census(run.latest()), side, member, run.folder))
 
 
 def run_world(run: Run) -> AmmoConfig:
@@ -116,11 +135,42 @@ def run_world(run: Run) -> AmmoConfig:
 
 
 def finish(run: Run, worlds: int = 64, episodes: int = 2) -> Scoreboard:
-    """Evaluate the trained policies against all baselines; write the scores and the learning curve."""
-    settings, world = run.config.training, run_world(run)
-    board = full_scoreboard(world, run.scenario, *learned_policies(run), Arena(world, worlds, episodes, settings.seed))
+    """Evaluate what was trained against all baselines; write the scores, the figures and the population."""
+    world, everybody = run_world(run), take_census(run.latest())
+    users, goals = (_champion(run, everybody, side) for side in SIDES)
+    arena = Arena(world, worlds, episodes, run.config.training.seed)
+    board = full_scoreboard(world, run.scenario, users, goals, arena)
+    judged = replace(arena, config=held_out(world))
+    scores = score_members(everybody, judged, board.raw, next(iter(users.values()), None))
+    champions = {resident.side: resident.name for resident in everybody if resident.champion}
+    raw = {**board.raw, "champions": champions}
+    board = replace(board, raw=raw, population=population_table(everybody, scores))
     (run.folder / "scores.txt").write_text(board.text() + "\n", encoding="utf-8")
     (run.folder / "scores.json").write_text(json.dumps(board.raw, indent=1), encoding="utf-8")
+    _draw_learning(run, board)
+    draw_populations(run.folder, everybody)
+    _write_population(run, world, everybody, scores)
+    return board
+
+
+def closing(run: Run) -> str:
+    """Where the results are, in one line."""
+    names = ["scores.txt", *sorted(path.name for path in run.folder.glob("*.png")), f"{POPULATION}/{CARD}"]
+    return (f"results: {run.folder} ({', '.join(names)}, {CHECKPOINTS}/; "
+            f"TensorBoard: tensorboard --logdir {run.folder})")  # fmt: skip
+
+
+def _champion(run: Run, everybody: list[Resident], side: str) -> dict[str, Policy]:
+    if not run.config.training.side(side).members:
+        return {}
+    return _both(find(everybody, side, None, run.latest()))
+
+
+def _both(resident: Resident) -> dict[str, Policy]:
+    return {"trained": policy_of(resident), "trained, deterministic": policy_of(resident, deterministic=True)}
+
+
+def _draw_learning(run: Run, board: Scoreboard) -> None:
     rows = [row for row in read_progress(run.folder) if row.get("normalised_regret") is not None]
     if rows:
         steps = np.array([row["step"] for row in rows], dtype=np.float64)
@@ -130,7 +180,20 @@ def finish(run: Run, worlds: int = 64, episodes: int = 2) -> Scoreboard:
         }
         curves = {"in training": Curve(steps, scores)}
         learning_curve(run.folder / "learning_curve.png", curves, baselines=shown, xlabel="agent steps")
-    return board
+
+
+def _write_population(
+    run: Run, world: AmmoConfig, everybody: list[Resident], scores: Mapping[str, Mapping[str, float]]
+) -> None:
+    rows = read_progress(run.folder)
+    last = rows[-1] if rows else {}
+    kinds = {"user_buddy": world.actions.user_mode, "goal_buddy": world.actions.goal_mode}
+    iterations, steps = int(last.get("iteration") or 0), int(last.get("step") or 0)
+    provenance = Provenance(run.scenario, run.config, kinds, iterations, steps)
+    known: dict[str, dict[str, object]] = {file: {"scores": dict(own)} for file, own in scores.items()}
+    folder = run.folder / POPULATION
+    write_population(folder, everybody, provenance.about, {**known, **admissions(run.folder, everybody)})
+    write_card(folder, provenance, read_index(folder)["members"])
 
 
 def _save(trainer: BuddyTrainer, run: Run) -> None:
@@ -140,11 +203,13 @@ def _save(trainer: BuddyTrainer, run: Run) -> None:
 
 
 def _steps_until(folder: Path, iteration: int) -> int:
+    if iteration == 0:
+        return 0
     rows = [row for row in read_progress(folder) if (row.get("iteration") or 0) <= iteration]
     return int(rows[-1]["step"] or 0) if rows else 0
 
 
 def _headline(report: Mapping[str, float]) -> dict[str, float]:
     shown = {"regret": report.get("normalised_regret", float("nan"))}
-    advantage = report.get("goal_0/advantage_over_scripts")
-    return shown if advantage is None else {**shown, "goal advantage": advantage}
+    advantages = [value for name, value in report.items() if name.endswith("/advantage_over_scripts")]
+    return {**shown, "goal advantage": float(np.mean(advantages))} if advantages else shown

@@ -6,28 +6,66 @@ frozen, refuse unknown keys, and are stored with every checkpoint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from agents.evolution.genome import GENES
+from agents.evolution.members import Niche
+from agents.evolution.settings import EvolutionSettings, MatchmakingSettings
 from ammo_env.settings import Section
 
-Side = Literal["user_buddy", "goal_buddy"]
-SIDES: tuple[Side, Side] = ("user_buddy", "goal_buddy")
+SIDES = ("user_buddy", "goal_buddy")
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What one member learns with: its genome (`agents.evolution.genome.GENES`) and two fixed numbers."""
+
+    learning_rate: float
+    entropy: float
+    clip: float
+    gamma: float
+    gae_lambda: float
+    value_weight: float
+    grad_clip: float
+    novelty: float = 0.0
+    honesty: float = 1.0
+
+    @property
+    def genome(self) -> dict[str, float]:
+        """The part that evolves."""
+        return {name: getattr(self, name) for name in GENES}
 
 
 class SideSettings(Section):
     """How one side learns: its members, its network and its part of the PPO loss."""
 
-    members: int = Field(1, ge=0, description="policies that learn on this side; 0: scripted policies fill all seats")
+    members: int = Field(4, ge=0, description="policies that learn on this side; 0: scripted policies fill all seats")
+    niches: tuple[Literal["exploiter", "explorer", "adaptive"], ...] = Field(
+        ("exploiter", "explorer", "adaptive"), min_length=1, strict=False, description="niches of the members, in turn"
+    )
+    novelty: float = Field(0.1, gt=0, description="explorers: weight of novelty in what they are trained on")
     learning_rate: float = Field(1e-3, gt=0, description="Adam step size")
     hidden: tuple[int, ...] = Field((64, 64), min_length=1, strict=False, description="widths of the hidden layers")
-    minibatch: int = Field(512, ge=1, description="rows per gradient step, small against the rows of an update")
+    minibatch: int = Field(
+        160, ge=1, description="rows per gradient step: small, because a member has only its share of the rows"
+    )
     update_every: int = Field(1, ge=1, description="iterations whose rows one update gathers (policy held still)")
     entropy: float = Field(0.003, ge=0, description="weight of the entropy bonus")
     initial_std: float = Field(0.5, gt=0, description="standard deviation of continuous actions at the start")
     scripted_share: float = Field(0.0, ge=0, le=1, description="share of a world's seats given to scripted policies")
     scripts: tuple[str, ...] = Field((), strict=False, description="names of the scripted policies, equally often")
+
+    def niche_of(self, index: int) -> Niche:
+        """The niche of a founder."""
+        return Niche(self.niches[index % len(self.niches)])
+
+    @property
+    def has_history(self) -> bool:
+        """Does any founder see its own history? Then all networks of the side have the inputs for it."""
+        return any(self.niche_of(index) is Niche.ADAPTIVE for index in range(self.members))
 
     @model_validator(mode="after")
     def _seats_are_filled(self) -> SideSettings:
@@ -49,8 +87,9 @@ class GoalSideSettings(SideSettings):
     ones.
     """
 
+    members: int = Field(6, ge=0, description="policies that learn on this side")
     learning_rate: float = Field(2e-3, gt=0, description="Adam step size")
-    minibatch: int = Field(1024, ge=1, description="rows per gradient step")
+    minibatch: int = Field(384, ge=1, description="rows per gradient step")
     update_every: int = Field(2, ge=1, description="iterations whose rows one update gathers (policy held still)")
     initial_publish: float = Field(1.0, description="publish logit at the start; 1 publishes 73 % of the time")
     scripted_share: float = Field(0.5, ge=0, le=1, description="share of a world's seats given to scripted policies")
@@ -70,6 +109,8 @@ class TrainingSettings(Section):
     num_env_runners: int = Field(0, ge=0, description="remote runners; 0 samples in this process, without a cluster")
     user_buddy: UserSideSettings = UserSideSettings()
     goal_buddy: GoalSideSettings = GoalSideSettings()
+    evolution: EvolutionSettings = EvolutionSettings()
+    matchmaking: MatchmakingSettings = MatchmakingSettings()
     gamma: float = Field(0.9, ge=0, le=1, description="discount per round")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
     epochs: int = Field(3, ge=1, description="how often every row is trained on")
@@ -81,3 +122,11 @@ class TrainingSettings(Section):
     def side(self, side: str) -> SideSettings:
         """The settings of one side."""
         return {"user_buddy": self.user_buddy, "goal_buddy": self.goal_buddy}[side]
+
+    def hyperparameters(self, side: str) -> Hyperparameters:
+        """What a member of this side learns with where evolution says nothing else; explorers add novelty."""
+        own = self.side(side)
+        return Hyperparameters(
+            learning_rate=own.learning_rate, entropy=own.entropy, clip=self.clip, gamma=self.gamma,
+            gae_lambda=self.gae_lambda, value_weight=self.value_weight, grad_clip=self.grad_clip,
+        )  # fmt: skip

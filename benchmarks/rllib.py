@@ -44,9 +44,9 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=64, help="worlds of the batched path")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    side = {"scripted_share": 0.0, "minibatch": 512, "update_every": 1}
+    side = {"members": 1, "minibatch": 512, "update_every": 1}
     settings = TrainingSettings.model_validate(
-        {"num_worlds": arguments.worlds, "user_buddy": {"minibatch": 512}, "goal_buddy": side}
+        {"num_worlds": arguments.worlds, "user_buddy": side, "goal_buddy": {**side, "scripted_share": 0.0}}
     )
     plan = make_plan(settings, load_config("default"))
     runs: dict[str, Callable[[], Seconds]] = {

@@ -1,7 +1,9 @@
-"""Compare trained runs and baselines: `python scripts/evaluate.py RUN|BASELINE ... [--scenario NAME]`.
+"""Compare trained runs and baselines: `python scripts/evaluate.py RUN[:MEMBER]|BASELINE ... [--scenario NAME]`.
 
-A RUN is a folder that train.py wrote. A BASELINE is random, greedy, softmax[=temperature], linucb[=width],
-thompson[=width] or oracle on the user side; random_script, truthful, chaser or clickbait on the goal side.
+A RUN is a folder that train.py wrote: the champion of each side, its fittest living member. RUN:user-7 is the user
+buddy with id 7 of that run, RUN:goal-3 a goal buddy, alive or in the hall of fame. A BASELINE is random, greedy,
+softmax[=temperature], linucb[=width], thompson[=width] or oracle on the user side; random_script, truthful, chaser or
+clickbait on the goal side.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from agents.scoreboard import scoreboard
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("contestants", nargs="+", metavar="RUN|BASELINE", help="who is compared")
+    parser.add_argument("contestants", nargs="+", metavar="RUN[:MEMBER]|BASELINE", help="who is compared")
     parser.add_argument("--scenario", help="where; the first RUN's own world without it, or default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the world")
     parser.add_argument("--episodes", type=int, default=2, help="episodes of 64 worlds each")

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two t
 
 from agents.command_line import explained
 from agents.run_config import load_run_config, parse_settings
-from agents.training import Run, finish, reopen_run, start_run, train
+from agents.training import Run, closing, finish, reopen_run, start_run, train
 
 
 def main(words: list[str] | None = None) -> None:
@@ -25,8 +25,7 @@ def main(words: list[str] | None = None) -> None:
         run = reopen_run(arguments.resume) if arguments.resume else _new_run(arguments)
         print(f"{run.scenario}: {run.config.description}\nresults go to {run.folder}", flush=True)
         train(run, resume=arguments.resume is not None)
-        print(f"\n{finish(run).text()}\n\nresults: {run.folder} (scores.txt, learning_curve.png, checkpoints/; "
-              f"TensorBoard: tensorboard --logdir {run.folder})")  # fmt: skip
+        print(f"\n{finish(run).text()}\n\n{closing(run)}")
 
 
 def _new_run(arguments: argparse.Namespace) -> Run:

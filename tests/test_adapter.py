@@ -106,7 +106,8 @@ def test_rendering_passes_through(env: AmmoMultiAgentEnv) -> None:
 
 @pytest.mark.parametrize("networks", ["stock", "ours"])
 def test_stock_ppo_learns_on_it(small_config: MakeConfig, networks: str) -> None:
-    plan = make_plan(TrainingSettings(), small_config())
+    one = {"members": 1}  # the stock path maps agents to modules by itself
+    plan = make_plan(TrainingSettings.model_validate({"user_buddy": one, "goal_buddy": one}), small_config())
     config = (
         PPOConfig()
         .environment(_SmallEnv, clip_actions=True, normalize_actions=False)

@@ -12,16 +12,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.checkpoints import read_checkpoint
+from agents.learned_policy import load_policy
 from agents.rllib.algorithm import BuddyTrainer
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
     "--set", "training.iterations=2", "--set", "training.num_worlds=2", "--set", "num_rounds=8",
     "--set", "training.rounds_per_iteration=8", "--set", "training.checkpoint_every=1",
+    "--set", "training.user_buddy.members=2", "--set", "training.goal_buddy.members=3",
+    "--set", "training.evolution.every=1", "--set", "training.evolution.ready_after=1",
 ]  # fmt: skip
 
 
@@ -57,6 +62,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "thompson=" in done.stdout
     assert "clickbait" in done.stdout
     assert str(folder) in done.stdout
+    assert "Members alive in the end" in done.stdout
+    closing = done.stdout.splitlines()[-1]
+    assert all(name in closing for name in ("lineage.png", "genomes-user.png", "population/README.md"))
     assert "Warning" not in done.stderr
     assert "Traceback" not in done.stderr
     return folder
@@ -64,7 +72,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_what_the_readme_promises(finished: Path) -> None:
     names = {path.name.split(".")[0] for path in finished.iterdir()}
-    assert {"config", "progress", "events", "checkpoints", "scores", "learning_curve"} <= names
+    assert {"config", "progress", "events", "checkpoints", "scores", "learning_curve", "population"} <= names
+    assert {"lineage", "genomes-user", "genomes-goal"} <= names
     scores = json.loads((finished / "scores.json").read_text())
     assert 0 < scores["user_buddies"]["oracle"]["normalised_regret"] < scores["user_buddies"]["random"][
         "normalised_regret"
@@ -72,6 +81,46 @@ def test_a_run_leaves_what_the_readme_promises(finished: Path) -> None:
     first = json.loads((finished / "progress.jsonl").read_text().splitlines()[0])
     named = {"normalised_regret", "regret", "welfare", "misinformation", "exposure_gini", "steps_per_second"}
     assert named <= set(first)
+
+
+def test_the_table_names_everybody_alive_and_marks_the_champions(finished: Path) -> None:
+    """As population.json does, whose scores come from the worlds of the tables above."""
+    scores = json.loads((finished / "scores.json").read_text())
+    rows = (finished / "scores.txt").read_text().partition("Members alive")[2].splitlines()
+    members = json.loads((finished / "population" / "population.json").read_text())["members"]
+    alive = [member for member in members if member["status"] == "alive"]
+    assert len(alive) == 5
+    for member in alive:
+        row = next(row.split() for row in rows if row.startswith(member["name"] + " "))
+        assert ("champion" in row) == member["champion"]
+        assert member["niche"] in row
+        metric = "normalised_regret" if member["side"] == "user_buddy" else "advantage_over_scripts"
+        assert f"{member['scores'][metric]:.3f}" in row
+        if member["champion"]:
+            assert scores["champions"][member["side"]] == member["name"]
+    champion = next(m for m in alive if m["champion"] and m["side"] == "user_buddy")
+    measured = scores["user_buddies"]["trained, deterministic"]["normalised_regret"]
+    assert champion["scores"]["normalised_regret"] == measured
+
+
+def test_the_figures_are_in_tensorboard_too(finished: Path) -> None:
+    board: Any = EventAccumulator(str(finished)).Reload()
+    assert set(board.Tags()["images"]) == {"lineage", "genomes-user", "genomes-goal"}
+    assert "user_0/fitness" in board.Tags()["scalars"]
+
+
+def test_a_member_is_loaded_from_the_population_and_compared_by_its_id(finished: Path, tmp_path: Path) -> None:
+    """RUN is the champion of each side, RUN:goal-1 that one member; both play the same worlds."""
+    members = json.loads((finished / "population" / "population.json").read_text())["members"]
+    best = next(m for m in members if m["champion"] and m["side"] == "user_buddy")
+    other = next(m for m in members if not m["champion"] and m["side"] == "goal_buddy" and m["status"] == "alive")
+    assert load_policy(finished / "population", "goal_buddy", member=other["id"]).side == "goal_buddy"
+    names, scores = [f"{finished}:{member['name']}" for member in (best, other)], tmp_path / "scores.json"
+    done = run("evaluate.py", str(finished), *names, "--worlds", "4", "--episodes", "1", "--json", str(scores))
+    assert done.status == 0, done.stderr
+    users, goals = (json.loads(scores.read_text())[side] for side in ("user_buddies", "goal_buddies"))
+    assert users[f"{finished}, deterministic"] == users[f"{names[0]}, deterministic"]
+    assert set(goals) == {str(finished), f"{finished}, deterministic", names[1], f"{names[1]}, deterministic"}
 
 
 def test_a_finished_run_is_resumed_and_not_overwritten(finished: Path) -> None:
@@ -120,6 +169,17 @@ def test_mistakes_are_explained(script: str, arguments: list[str], message: str,
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [("user-999", "no member user-999; alive: user-"), ("usr-1", "names no member of"), ("", "names no member of")],
+)
+def test_a_member_that_is_not_there_is_explained(finished: Path, member: str, message: str) -> None:
+    failed = run("evaluate.py", f"{finished}:{member}")
+    assert failed.status == 2
+    assert message in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
 def test_a_damaged_checkpoint_is_named(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     (folder / "checkpoints").mkdir(parents=True)
@@ -147,7 +207,8 @@ def test_ctrl_c_saves_between_iterations_and_resume_goes_on_as_if_nothing_had_ha
     stopped = run("train.py", "default", *SMALL, "--seed", "0", "--out", str(folder))
     assert stopped.status == 130
     assert f"--resume {folder}" in stopped.stderr
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["iteration-000001.ckpt"]
+    saved = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert saved == ["iteration-000000.ckpt", "iteration-000001.ckpt"]  # as it began, and as it was interrupted
     monkeypatch.setattr(BuddyTrainer, "train_iteration", original)
     assert run("train.py", "--resume", str(folder)).status == 0
     ours, theirs = (

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from agents.logbook import PROGRESS_FILE, Logbook, read_progress
 
@@ -62,10 +64,12 @@ def test_writes_at_one_step_are_one_entry(tmp_path: Path) -> None:
     assert read_progress(tmp_path) == [{"step": 3, "train/loss": 1.0, "eval/regret": 0.5}]
 
 
-def test_a_resumed_run_supersedes_and_deletes_nothing(tmp_path: Path) -> None:
+def test_a_resumed_run_supersedes_and_deletes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted at 4 with a checkpoint at 2, resumed to 3: readers see 0 1 2 3, the file keeps all six
     lines.
     """
+    # TensorBoard reads files of one second by a number in their names, as words: the 10th of a process before the 9th.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     with Logbook(tmp_path) as log:
         for step in range(5):
             log.write(step, {"regret": 1.0})
@@ -75,6 +79,16 @@ def test_a_resumed_run_supersedes_and_deletes_nothing(tmp_path: Path) -> None:
     assert [(entry["step"], entry["regret"]) for entry in read] == [(0, 1), (1, 1), (2, 1), (3, 0.5)]
     assert len((tmp_path / PROGRESS_FILE).read_text().splitlines()) == 6
     assert board(tmp_path)["regret"] == [(0, 1), (1, 1), (2, 1), (3, 0.5)]
+
+
+def test_a_picture_is_shown_as_it_is(tmp_path: Path) -> None:
+    """In TensorBoard alone, at its size and step."""
+    Figure(figsize=(2, 1)).savefig(tmp_path / "figure.png", dpi=50)
+    with Logbook(tmp_path) as log:
+        log.picture(7, "lineage", tmp_path / "figure.png")
+    events: Any = EventAccumulator(str(tmp_path)).Reload()
+    assert [(image.step, image.width, image.height) for image in events.Images("lineage")] == [(7, 100, 50)]
+    assert read_progress(tmp_path) == []
 
 
 def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import yaml
 
+from agents.census import residents
 from agents.evaluation import Arena, evaluate_user_buddies, scripted_cast
+from agents.population_folder import write_population
+from agents.run_config import RunConfig
 from ammo_env import metaspace_v0
 from ammo_env.aipp import ORACLES
 from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config, scenario_names
+from ammo_env.settings import dotted_keys
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +55,24 @@ def test_the_policy_snippet_is_a_policy() -> None:
     config: AmmoConfig = load_config("default", {"actions.goal_buddy": "gains", "num_rounds": 4})
     meters = evaluate_user_buddies({"newest": newest}, scripted_cast(), Arena(config, worlds=4))
     assert 0 < meters["newest"].summary()["normalised_regret"] < 1.5
+
+
+def test_the_population_snippet_loads_members(
+    made_up_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = residents(made_up_run.tree, tmp_path)
+    write_population(tmp_path / "runs" / "default-seed0" / "population", everybody, {})
+    monkeypatch.chdir(tmp_path)
+    member = next(resident.member for resident in everybody if resident.side == "goal_buddy")
+    names = run(PYTHON[3].replace("member=7", f"member={member.id}"))
+    assert (names["champion"].side, names["champion"].deterministic) == ("user_buddy", True)
+    assert names["another"].side == "goal_buddy"
+
+
+def test_the_settings_that_the_readme_names_exist() -> None:
+    known = dotted_keys(RunConfig)
+    for key in re.findall(r"(?:--set |`)(training\.(?!py)[\w.]+)", README):
+        assert key in known, key
 
 
 def test_the_scenario_snippet_and_table() -> None:

@@ -41,7 +41,8 @@ print("all equal")
 
 def test_remote_runners_sample_and_resume_exactly(tmp_path: Path) -> None:
     root = str(Path(__file__).resolve().parent.parent)
-    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0",
+                   "RAY_worker_niceness": "0"}  # by default workers give way to everything else on the machine
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=tmp_path, timeout=200, env=environment
     )

@@ -14,7 +14,7 @@ import ray
 import torch
 
 from agents.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
-from agents.rllib.algorithm import BuddyTrainer, build_algorithm
+from agents.rllib.algorithm import BuddyTrainer
 from agents.rllib.checkpoint import resume_training, save_training
 from agents.rllib.learner import minibatches
 from agents.rllib.plan import make_plan
@@ -22,19 +22,6 @@ from agents.training_settings import GoalSideSettings, TrainingSettings
 from ammo_env.config import AmmoConfig
 
 MakeTrainer = Callable[..., BuddyTrainer]
-
-
-@pytest.fixture
-def make_trainer(small_config: Callable[..., AmmoConfig]) -> MakeTrainer:
-    """`make_trainer(world overrides, minibatch=rows, user_buddy={...}, **settings)`."""
-
-    def make(world: dict[str, Any] | None = None, minibatch: int = 16, **settings: Any) -> BuddyTrainer:
-        values: dict[str, Any] = {"num_worlds": 3, "rounds_per_iteration": 8, **settings}
-        for side in ("user_buddy", "goal_buddy"):
-            values[side] = {"minibatch": minibatch, "update_every": 1, **values.get(side, {})}
-        return build_algorithm(make_plan(TrainingSettings(**values), small_config(world)))
-
-    return make
 
 
 def weights(trainer: BuddyTrainer) -> dict[str, torch.Tensor]:

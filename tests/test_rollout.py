@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents.networks import NetworkSpec
-from agents.rllib.rollout import Rollout, generalised_advantages, standardised
+from agents.rllib.rollout import Rollout, generalised_advantages, joined, standardised
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -42,24 +42,53 @@ def test_standardising_over_the_rows_that_count() -> None:
     assert (standardised(values, torch.tensor([True, False, False, False])) == 0).all()
 
 
-def test_columns_are_flat_and_their_log_probability_is_that_of_the_draw() -> None:
-    spec = NetworkSpec(side="goal_buddy", head="gains", obs_size=5, action_size=2, hidden=(4,))
-    rollout, rounds, rows = Rollout(), 6, 3
+SPEC = NetworkSpec(side="goal_buddy", head="gains", obs_size=5, action_size=2, hidden=(4,))
+
+
+def played(rounds: int, rows: int, seed: int = 0) -> Rollout:
+    """A rollout of random numbers, in which the last row may never publish."""
+    generator, rollout = torch.Generator().manual_seed(seed), Rollout()
+    free = torch.tensor([True] * (rows - 1) + [False])
     for t in range(rounds):
-        inputs = torch.cat([torch.randn(rows, 5), torch.tensor([[1.0], [1.0], [0.0]])], -1)
+        inputs = torch.cat([torch.randn(rows, 5, generator=generator), free.unsqueeze(-1).float()], -1)
         rollout.obs.append(torch.full((rows, 5), float(t)))
-        rollout.mask.append(torch.tensor([True, True, False]))
+        rollout.mask.append(free)
         rollout.inputs.append(inputs)
-        rollout.actions.append(spec.distribution(inputs).sample())
-        rollout.values.append(torch.randn(rows))
-        rollout.rewards.append(torch.randn(rows))
+        rollout.actions.append(SPEC.distribution(inputs).sample(generator))
+        rollout.values.append(torch.randn(rows, generator=generator))
+        rollout.rewards.append(torch.randn(rows, generator=generator))
     rollout.boundaries.append((rounds - 1, torch.zeros(rows)))
-    columns = rollout.columns(spec, GAMMA, LAMBDA)
+    return rollout
+
+
+def test_columns_are_flat_and_their_log_probability_is_that_of_the_draw() -> None:
+    rounds, rows = 6, 3
+    columns = joined([played(rounds, rows).columns(SPEC, GAMMA, LAMBDA, slice(0, rows))])
     assert {len(column) for column in columns.values()} == {rounds * rows}
-    expected = spec.distribution(columns["action_dist_inputs"]).log_prob(columns["actions"])
+    expected = SPEC.distribution(columns["action_dist_inputs"]).log_prob(columns["actions"])
     assert torch.equal(columns["action_logp"], expected)
     assert columns["obs"][:: rows, 0].tolist() == list(range(rounds))
     free = columns["action_mask"]
     assert (columns["action_logp"][~free] == 0).all()
     assert columns["advantages"][free].mean().item() == pytest.approx(0, abs=1e-6)
     assert columns["advantages"][free].std().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_columns_of_a_slice_are_those_rows_alone() -> None:
+    rollout = played(4, 5)
+    whole = rollout.columns(SPEC, GAMMA, LAMBDA, slice(0, 5))
+    part = rollout.columns(SPEC, GAMMA, LAMBDA, slice(1, 3))
+    for name, column in whole.items():
+        assert torch.equal(part[name], column.unflatten(0, (4, 5))[:, 1:3].flatten(0, 1)), name
+
+
+def test_joined_columns_stand_behind_each_other_with_advantages_of_one_scale() -> None:
+    """An episode of large advantages stays larger than one of small ones."""
+    one, other = (played(3, 4, seed).columns(SPEC, GAMMA, LAMBDA, slice(0, 4)) for seed in (0, 1))
+    other = {**other, "advantages": other["advantages"] * 100}
+    whole = joined([one, other])
+    for name in one.keys() - {"advantages"}:
+        assert torch.equal(whole[name], torch.cat([one[name], other[name]])), name
+    raw = torch.cat([one["advantages"], other["advantages"]])
+    torch.testing.assert_close(whole["advantages"], standardised(raw, whole["action_logp"] != 0))
+    assert whole["advantages"][12:].std() > 20 * whole["advantages"][:12].std()

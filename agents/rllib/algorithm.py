@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from ray.rllib.algorithms.ppo import PPO, PPOConfig
+from ray.rllib.algorithms.ppo import PPO
 from ray.rllib.core import COMPONENT_RL_MODULE
-from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, concat_samples
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from agents.checkpoints import read_checkpoint, write_checkpoint
+from agents.rllib.configuration import ppo_config
+from agents.rllib.evolving import Evolution
 from agents.rllib.learner import BuddyLearner
-from agents.rllib.modules import BuddyModule
 from agents.rllib.plan import TrainingPlan
 from agents.rllib.quiet import no_cluster, quietly
 from agents.rllib.runner import BatchedRunner
+from agents.verdicts import Tally
 
 REPORT = "ammo"
 CHECKPOINT_FILE = "training.ckpt"
@@ -58,6 +59,13 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
         learner: BuddyLearner = self.learner_group._learner
         return learner
 
+    @property
+    def evolution(self) -> Evolution:
+        """The populations over the learner's slots."""
+        if not hasattr(self, "_evolution"):
+            self._evolution = Evolution(self.plan, self.learner)
+        return self._evolution
+
     def training_step(self) -> None:
         """One iteration; called by RLlib."""
         started = time.perf_counter()
@@ -68,6 +76,8 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
         )
         results = self.learner_group.update(batch=batch)
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        population = self.evolution.report()  # before a cycle puts others in their slots
+        self.evolution.cycle(self.iteration + 1)
         self.push_weights()
         finished = time.perf_counter()
         steps = sum(len(rows["obs"]) for rows in batch.policy_batches.values())
@@ -75,6 +85,7 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
             "iteration": float(self.iteration + 1),
             **report,
             **self.learner.last_terms,
+            **population,
             "agent_steps": float(steps),
             "sampling_seconds": sampled - started,
             "learning_seconds": finished - sampled,
@@ -97,16 +108,23 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
             "world": self.plan.world.model_dump(mode="json"),
             "members": members,
             "learner": learner,
-            "runners": self._on_runners(lambda runner: runner.training_state()),
+            "evolution": self.evolution.state(),
+            "runners": dict(self._on_runners(lambda runner: (runner.worker_index, runner.training_state()))),
         }
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a `training_state` of the same plan."""
         self._iteration = state["iteration"]
         self.learner.load_training_state({**state["learner"], "members": state["members"]})
-        states = dict(enumerate(state["runners"], start=min(1, self.plan.settings.num_env_runners)))
-        self._on_runners(lambda runner: runner.load_training_state(states[runner.worker_index]))
+        self.evolution.load(state["evolution"])
+        states = state["runners"]
         self.push_weights()
+        # A runner that was lost when the checkpoint was written has no state in it and begins a new random stream.
+        self._on_runners(
+            lambda runner: (
+                runner.load_training_state(states[runner.worker_index]) if runner.worker_index in states else None
+            )
+        )
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """RLlib's and Tune's way to save: our own file in their folder."""
@@ -117,16 +135,42 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
         self.load_training_state(read_checkpoint(Path(checkpoint_dir) / CHECKPOINT_FILE))
 
     def push_weights(self) -> None:
-        """Give all runners the learner's weights.
+        """Give all runners the learner's weights, and the players of both sides.
 
         RLlib's own sync skips weights whose sequence number did not advance, as after a restore or after evolution.
         """
-        weights = {COMPONENT_RL_MODULE: self.learner.module.get_state()}
-        self._on_runners(lambda runner: runner.set_state(weights))
+        state = {
+            COMPONENT_RL_MODULE: self.learner.module.get_state(),
+            "rosters": self.evolution.rosters(),
+            "iteration": self.iteration,
+        }
+        self._on_runners(lambda runner: runner.set_state(state))
+
+    def _setup_logdir(self) -> None:
+        """Outside Tune nothing is logged here: RLlib would leave an empty folder per trainer in the home directory."""
+        if self._storage is not None:
+            super()._setup_logdir()
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """RLlib's hook before an iteration: runners that Ray has started again get weights and players like all."""
+        restored: list[int] = env_runner_group.probe_unhealthy_env_runners()
+        if restored:
+            self.push_weights()
+        return restored
 
     def _sample(self) -> tuple[MultiAgentBatch, dict[str, float]]:
-        batches, reports = zip(*self._on_runners(lambda runner: (runner.sample(), runner.report())), strict=True)
-        report = {name: float(np.mean([r[name] for r in reports])) for name in reports[0]}
+        sampled = self._on_runners(lambda runner: (runner.sample(), runner.report(), runner.judged()))
+        if not sampled:
+            raise RuntimeError(
+                f"all {self.plan.settings.num_env_runners} sampling processes are lost: check the cluster, then go on "
+                "from the last checkpoint with --resume"
+            )
+        batches, reports, judged = zip(*sampled, strict=True)
+        tally = reduce(Tally.merged, (tally for tally, _ in judged))
+        self.evolution.observe(tally, {name: point for _, points in judged for name, point in points.items() if point})
+        names = dict.fromkeys(name for r in reports for name in r)
+        report = {name: float(np.mean([r[name] for r in reports if name in r])) for name in names}
+        report["lost_runners"] = float(max(1, self.plan.settings.num_env_runners) - len(sampled))
         return (batches[0] if len(batches) == 1 else _joined(batches)), report
 
     def _on_runners(self, function: Callable[[BatchedRunner], T]) -> list[T]:
@@ -139,65 +183,17 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
 def build_algorithm(plan: TrainingPlan) -> BuddyTrainer:
     """A trainer, ready for `train_iteration`. Starts no cluster unless the plan wants remote runners."""
     with no_cluster(plan.settings.num_env_runners == 0), quietly():
-        trainer: BuddyTrainer = _config(plan).build_algo()
+        trainer: BuddyTrainer = ppo_config(plan, BuddyTrainer).build_algo()
         trainer.push_weights()
         return trainer
 
 
-def _config(plan: TrainingPlan) -> PPOConfig:
-    settings = plan.settings
-    env_steps = settings.num_worlds * settings.rounds_per_iteration * max(1, settings.num_env_runners)
-    return (
-        PPOConfig(algo_class=BuddyTrainer)
-        .environment(env_config={"plan": plan})
-        .framework("torch")
-        .multi_agent(policies=set(plan.specs), policy_mapping_fn=_unused_mapping)
-        .rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=_module_specs(plan)))
-        .env_runners(
-            env_runner_cls=BatchedRunner,
-            num_env_runners=settings.num_env_runners,
-            num_envs_per_env_runner=settings.num_worlds,
-            rollout_fragment_length=settings.rounds_per_iteration,
-        )
-        .fault_tolerance(restart_failed_env_runners=False)
-        .learners(num_learners=0)
-        .training(
-            gamma=settings.gamma,
-            lambda_=settings.gae_lambda,
-            train_batch_size_per_learner=env_steps,
-            minibatch_size=env_steps,
-            num_epochs=settings.epochs,
-            use_kl_loss=False,
-            learner_class=BuddyLearner,
-            learner_config_dict={
-                "settings": settings, "sides": {name: spec.side for name, spec in plan.specs.items()}
-            },
-        )
-        .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
-        .debugging(log_level="ERROR")
-    )
-
-
-def _module_specs(plan: TrainingPlan) -> dict[str, RLModuleSpec]:
-    seeds = np.random.SeedSequence(plan.settings.seed).generate_state(len(plan.specs))
-    return {
-        name: RLModuleSpec(
-            module_class=BuddyModule,
-            observation_space=plan.spaces[spec.side][0],
-            action_space=plan.spaces[spec.side][1],
-            model_config={"spec": spec.model_dump(), "seed": int(seed)},
-        )
-        for (name, spec), seed in zip(plan.specs.items(), seeds, strict=True)
-    }
-
-
-def _unused_mapping(agent_id: Any, episode: Any, **kwargs: Any) -> str:
-    raise RuntimeError("seats are dealt by agents.matchmaking, not by RLlib's policy mapping")
-
-
 def _joined(batches: tuple[MultiAgentBatch, ...]) -> MultiAgentBatch:
-    members = batches[0].policy_batches
+    members = dict.fromkeys(name for batch in batches for name in batch.policy_batches)
     return MultiAgentBatch(
-        {name: concat_samples([batch.policy_batches[name] for batch in batches]) for name in members},
+        {
+            name: concat_samples([b.policy_batches[name] for b in batches if name in b.policy_batches])
+            for name in members
+        },
         env_steps=sum(batch.env_steps() for batch in batches),
     )

@@ -8,7 +8,7 @@ per member and are read at every step: what is set (by evolution, or after a res
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -20,23 +20,12 @@ from torch import Tensor
 
 from agents.networks import BuddyNetwork
 from agents.rllib.modules import ACTION_MASK
-from agents.training_settings import SideSettings, TrainingSettings
+from agents.training_settings import Hyperparameters, SideSettings, TrainingSettings
 
 COLUMNS = (
     Columns.OBS, ACTION_MASK, Columns.ACTIONS, Columns.ACTION_LOGP, Postprocessing.ADVANTAGES,
     Postprocessing.VALUE_TARGETS,
 )
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What may differ between members."""
-
-    learning_rate: float
-    entropy: float
-    clip: float
-    value_weight: float
-    grad_clip: float
 
 
 class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
@@ -54,12 +43,10 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One Adam per member, registered without a schedule: RLlib would overwrite its learning rate otherwise."""
-        side = self._side(module_id)
-        self._hyperparameters[module_id] = Hyperparameters(
-            side.learning_rate, side.entropy, self._settings.clip, self._settings.value_weight, self._settings.grad_clip
-        )
+        own = self._settings.hyperparameters(self.config.learner_config_dict["sides"][module_id])
+        self._hyperparameters[module_id] = own
         parameters = self.get_parameters(self._module[module_id])
-        optimizer = torch.optim.Adam(parameters, lr=side.learning_rate, fused=True)
+        optimizer = torch.optim.Adam(parameters, lr=own.learning_rate, fused=True)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
 
     def hyperparameters(self, module_id: str) -> Hyperparameters:
@@ -72,6 +59,15 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         self._hyperparameters[module_id] = replace(self._hyperparameters[module_id], **values)
         for group in self.get_optimizer(module_id).param_groups:
             group["lr"] = self._hyperparameters[module_id].learning_rate
+
+    def has_diverged(self, module_id: str) -> bool:
+        """Was no gradient of its last update a number?"""
+        return self.last_terms.get(f"{module_id}/skipped") == 1.0
+
+    def forget(self, module_id: str) -> None:
+        """Somebody else lives in this slot from now on: what the one before gathered and achieved is not its own."""
+        self._waiting.pop(module_id, None)
+        self.last_terms = {n: value for n, value in self.last_terms.items() if not n.startswith(f"{module_id}/")}
 
     def update(self, batch: MultiAgentBatch | None = None, training_data: Any = None, **kwargs: Any) -> Any:
         """Gather every member's rows of the batch and train those whose update is due; returns RLlib's metrics."""
@@ -98,6 +94,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         return {
             "generator": self._generator.get_state(),
             "waiting": self._waiting,
+            "terms": dict(self.last_terms),
             "members": {
                 name: {
                     "weights": self.network(name).state_dict(),
@@ -112,6 +109,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         """Load what `training_state` gave; hyper-parameters come last, so that no optimiser state overrules them."""
         self._generator.set_state(state["generator"])
         self._waiting = {name: list(parts) for name, parts in state["waiting"].items()}
+        self.last_terms = dict(state["terms"])
         for name, member in state["members"].items():
             self.network(name).load_state_dict(member["weights"])
             self.get_optimizer(name).load_state_dict(member["optimizer"])
@@ -138,7 +136,10 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             terms["gradient_norm"] = torch.nn.utils.clip_grad_norm_(parameters, limit)
-            optimizer.step()
+            finite = terms["gradient_norm"].isfinite()
+            if bool(finite):  # a diverged member must not take the whole run with it
+                optimizer.step()
+            terms["skipped"] = 1.0 - finite.float()
             history.append(terms)
         return {name: torch.stack([terms[name] for terms in history]).mean() for name in history[0]}
 

@@ -10,6 +10,7 @@ import gymnasium
 
 from agents.baselines import GOAL_BASELINES, USER_BASELINES, Maker
 from agents.distributions import Head
+from agents.history import HistorySource, history_source
 from agents.matchmaking import member_id
 from agents.networks import NetworkSpec
 from agents.policy import Policy
@@ -43,12 +44,26 @@ class TrainingPlan:
         }
 
     @property
+    def histories(self) -> dict[str, HistorySource]:
+        """Side → where its members' histories come from, for the sides that have adaptive members."""
+        return {side: side_history(self.world, side) for side in SIDES if self.settings.side(side).has_history}
+
+    @property
+    def num_players(self) -> dict[str, int]:
+        """Side → player indices there are: living slots, then places of the hall of fame."""
+        hall = self.settings.matchmaking.hall_size
+        members = {side: self.settings.side(side).members for side in SIDES}
+        return {side: count + hall * bool(count) for side, count in members.items()}
+
+    def slots(self, side: str) -> list[str]:
+        """The module ids of one side's members."""
+        return [member_id(side, index) for index in range(self.settings.side(side).members)]
+
+    @property
     def specs(self) -> dict[str, NetworkSpec]:
         """Member id → its network, user buddies first."""
         return {
-            member_id(side, index): network_spec(self.world, self.settings, side)
-            for side in SIDES
-            for index in range(self.settings.side(side).members)
+            name: network_spec(self.world, self.settings, side) for side in SIDES for name in self.slots(side)
         }
 
 
@@ -74,9 +89,10 @@ def make_plan(
 def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> NetworkSpec:
     """The network that fits the observations and actions of one side."""
     layout, own = _layout(world, side), settings.side(side)
+    history = side_history(world, side).length if own.has_history else 0
     if side == "user_buddy":
         head: Head = world.actions.user_mode
-        features, context = layout.candidate_features, layout.shapes["context"][0]
+        features, context = layout.candidate_features, layout.shapes["context"][0] + history
         size = world.attention.num_slots if head == "slate" else world.attention.num_candidates
     else:
         head, features, context = world.actions.goal_mode, (), 0
@@ -85,7 +101,8 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
     return NetworkSpec(
         side=side,
         head=head,
-        obs_size=layout.size,
+        obs_size=layout.size + history,
+        history_size=history,
         action_size=size,
         candidate_features=features,
         context_size=context,
@@ -93,6 +110,16 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
         initial_std=own.initial_std,
         initial_publish=settings.goal_buddy.initial_publish,
     )
+
+
+def side_history(world: AmmoConfig, side: str) -> HistorySource:
+    """Where the history of a buddy of this side comes from."""
+    space = action_space(world, side)
+    if side == "user_buddy":
+        size = world.attention.num_slots
+    else:
+        size = int(space.n) if isinstance(space, gymnasium.spaces.Discrete) else (space.shape or (1,))[0]
+    return history_source(side, _layout(world, side), size)
 
 
 def _layout(world: AmmoConfig, side: str) -> Layout:

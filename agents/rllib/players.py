@@ -1,7 +1,7 @@
-"""Everybody on one side of all worlds: the members that learn and the scripted policies that do not.
+"""Everybody on one side of all worlds: the members that learn, the hall of fame, and the scripted policies.
 
-Each episode the seats are dealt anew. Each round every member acts for all its seats in one forward pass, scripted
-policies fill theirs, and what the members saw, did and earned is recorded.
+Each episode the seats are dealt anew. Each round all learned players act in one forward pass, scripted policies fill
+their own seats, and what the living members saw, did and earned is recorded.
 """
 
 from __future__ import annotations
@@ -15,113 +15,241 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.curiosity import chosen_features, creation_novelty, slate_novelty
+from agents.evolution.members import Niche
+from agents.history import History
 from agents.matchmaking import assign_seats
-from agents.networks import BuddyNetwork
+from agents.networks import BuddyNetwork, build_network
 from agents.policy import Policy, Turn
-from agents.rllib.rollout import Rollout
+from agents.rllib.plan import TrainingPlan
+from agents.rllib.rollout import Rollout, joined
+from agents.rllib.roster import SideRoster, first_roster
+from agents.rllib.team import Team
+from ammo_env.vector import VectorEnv
+
+BEHAVIOUR_EVERY = 8  # rounds between those that describe a member's behaviour
 
 
 class SidePlayers:
     """The players of one side.
 
     Args:
-        networks: member id → its network (shared with the runner's modules, so new weights act at once).
-        scripts: name → scripted policy.
-        share: share of a world's seats that scripted policies hold.
-        action_space: the space of one buddy; continuous actions are clipped to it on their way to the world.
-        num_worlds: E.
-        num_seats: N, buddies of this side per world.
+        plan: the run.
+        side: whose.
+        networks: slot → its network (shared with the runner's modules).
+        env: the worlds; seats, spaces and layouts are read off it.
     """
 
-    def __init__(
-        self,
-        networks: Mapping[str, BuddyNetwork],
-        scripts: Mapping[str, Policy],
-        share: float,
-        action_space: gymnasium.Space[Any],
-        num_worlds: int,
-        num_seats: int,
-    ) -> None:
-        self._networks, self._scripts, self._share = networks, scripts, share
-        self._space = action_space
-        self._shape = (num_worlds, num_seats)
-        self._space_shape = action_space.shape or ()  # of one action; a slate of one slot is a plain number
-        self.rollouts: dict[str, Rollout] = {}
-        self._script_rewards: dict[str, list[float]] = {}
-        self.seat(np.zeros(self._shape, dtype=np.int64))
+    def __init__(self, plan: TrainingPlan, side: str, networks: Mapping[str, BuddyNetwork], env: VectorEnv) -> None:
+        self.side, self._networks = side, dict(networks)
+        self._scripts: Mapping[str, Policy] = plan.scripts.get(side, {})
+        self._share = plan.settings.side(side).scripted_share
+        self._space, self._layout = env.action_spaces[side], env.observation_layouts[side]
+        self._space_shape = self._space.shape or ()  # of one action; a slate of one slot is a plain number
+        self._slots = env.config.attention.num_slots
+        self._shape = (env.num_envs, env.num_agents[side])
+        source = plan.histories.get(side)
+        self._history = History(source, 0) if source else None
+        self._seen: tuple[Turn, Tensor] | None = None
+        self.holders: NDArray[np.int64] = np.full(self._shape, 0 if self._networks else -1, dtype=np.int64)
+        self.enrol(first_roster(plan, side))
         self.start()
 
-    def deal(self, rng: np.random.Generator) -> None:
-        """Deal the seats for an episode."""
-        members, scripts = len(self._networks), len(self._scripts)
-        self.seat(assign_seats(rng, *self._shape, members, scripts, self._share))
+    def enrol(self, roster: SideRoster) -> None:
+        """From now on the side is made of these players; seats stay as they are until the next dealing."""
+        self.roster = roster
+        frozen = []
+        for entry in roster.frozen:
+            network = build_network(next(iter(self._networks.values())).spec, seed=0)
+            network.load_state_dict(dict(entry.weights))
+            frozen.append(network)
+        self._team = Team([*self._networks.values(), *frozen]) if self._networks else None
+        self._lay_out()
+
+    @property
+    def num_players(self) -> int:
+        """P, learned players: the living, then the frozen."""
+        return len(self._networks) + len(self.roster.frozen) if self._networks else 0
+
+    def deal(self, rng: np.random.Generator, first_row: int = 0) -> None:
+        """Deal the seats for an episode, by rows of the roster's weights from `first_row` on."""
+        members, scripts, weights = len(self._networks), len(self._scripts), self.roster.weights
+        self.seat(assign_seats(rng, *self._shape, members, scripts, self._share, weights, first_row))
 
     def seat(self, holders: NDArray[np.int64]) -> None:
-        """Seat players as given: [E, N] member indices, or −1 − j for script j."""
-        self.holders, flat = holders, holders.ravel()
-        self._rows = {name: torch.from_numpy(np.flatnonzero(flat == i)) for i, name in enumerate(self._networks)}
-        self._script_seats = {name: holders == -1 - j for j, name in enumerate(self._scripts)}
+        """Seat players as given: [E, N] player indices, or −1 − j for script j."""
+        self.holders, self._seen = holders, None
+        self._lay_out()
+        self._rollouts.append((Rollout(), self._own))
 
     def start(self) -> None:
-        """Begin new records."""
-        self.rollouts = {name: Rollout() for name in self._networks}
-        self._script_rewards = {name: [] for name in self._scripts}
+        """Begin new records; the networks may have new weights."""
+        self._rollouts: list[tuple[Rollout, dict[str, slice]]] = [(Rollout(), self._own)]
+        self._script_rewards: dict[str, list[float]] = {name: [] for name in self._scripts}
+        if self._team is not None:
+            self._team.refresh()
 
     def act(self, turn: Turn, generator: torch.Generator, rng: np.random.Generator) -> NDArray[Any]:
         """[E, N, ...] actions of the whole side, those of members recorded."""
         actions: NDArray[Any] | None = None
-        for name, (obs, mask) in self._views(turn).items():
-            network = self._networks[name]
-            inputs, values = network(obs, mask)
-            drawn = network.spec.distribution(inputs).sample(generator)
-            record = self.rollouts[name]
-            record.obs.append(obs)
-            record.mask.append(mask)
-            record.inputs.append(inputs)
-            record.values.append(values)
-            record.actions.append(drawn)
-            actions = self._blank(drawn) if actions is None else actions
-            actions.reshape(-1, *self._space_shape)[self._rows[name]] = drawn.numpy().reshape(-1, *self._space_shape)
+        if self._team is not None:
+            obs, mask = self._view(turn)
+            inputs, values = self._team.forward(obs, mask)
+            drawn = self._team.networks[0].spec.distribution(inputs).sample(generator)
+            if drawn.dtype.is_floating_point:  # the world takes no NaN, and one diverged member must not end the run
+                drawn = drawn.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+            if self._history is not None:
+                self._history.acted(obs, drawn)
+            self._record(obs, mask, inputs, values, drawn)
+            actions = np.zeros((*self._shape, *self._space_shape), dtype=drawn.numpy().dtype)
+            actions.reshape(-1, *self._space_shape)[self._rows] = drawn.numpy().reshape(-1, *self._space_shape)
         return self._clipped(self._with_scripts(actions, turn, rng))
 
-    def earn(self, rewards: NDArray[np.float32]) -> None:
-        """Record the rewards [E, N] of the round that was just played."""
-        flat = torch.from_numpy(rewards).flatten()
-        for name, rows in self._rows.items():
-            self.rollouts[name].rewards.append(flat[rows])
+    def earn(self, rewards: NDArray[np.float32], terms: Mapping[str, NDArray[np.float32]], after: Turn) -> None:
+        """Record the rewards [E, N] of the round just played, made of named `terms`; `after` is what followed."""
+        record = self._rollouts[-1][0]
+        living = self._rows[: self._living]
+        earned = torch.from_numpy(rewards).flatten()[living]
+        if self._team is not None:
+            record.judged.append(earned)
+            if self._honesty is not None and "grounding" in terms:
+                earned = earned + self._honesty[: self._living] * torch.from_numpy(terms["grounding"]).flatten()[living]
+            if self._novelty is not None:
+                if self.side == "user_buddy":
+                    novelty = slate_novelty(self._layout, record.obs[-1], record.actions[-1], self._slots)
+                else:
+                    novelty = creation_novelty(self._layout, torch.from_numpy(after.obs).flatten(0, 1)[living])
+                earned = earned + self._novelty[: self._living] * novelty
+            record.rewards.append(earned)
         for name, seats in self._script_seats.items():
             if seats.any():
                 self._script_rewards[name].append(float(rewards[seats].mean()))
 
     def close(self, turn: Turn, terminated: NDArray[np.bool_]) -> None:
         """Mark an end after the last round: what follows is worth V of `turn`, or 0 in worlds [E] that terminated."""
-        alive = torch.from_numpy(np.repeat(~terminated, self._shape[1]))
-        for name, (obs, mask) in self._views(turn).items():
-            values = self._networks[name](obs, mask)[1] * alive[self._rows[name]]
-            record = self.rollouts[name]
-            record.boundaries.append((len(record.rewards) - 1, values))
+        if self._team is None:
+            return
+        alive = torch.from_numpy(np.repeat(~terminated, self._shape[1]))[self._rows]
+        values = (self._team.forward(*self._view(turn))[1] * alive)[: self._living]
+        record = self._rollouts[-1][0]
+        record.boundaries.append((len(record.rewards) - 1, values))
+
+    def columns(self) -> dict[str, dict[str, Tensor]]:
+        """Slot → its training columns; slots that had no seat are left out."""
+        result: dict[str, dict[str, Tensor]] = {}
+        for name, network in self._networks.items():
+            own = self.roster.hyperparameters[name]
+            parts = [
+                record.columns(network.spec, own.gamma, own.gae_lambda, rows) for record, rows in self._played(name)
+            ]
+            if parts:
+                result[name] = joined(parts)
+        return result
+
+    def behaviour(self, name: str) -> tuple[float, ...]:
+        """What a member did, as a point: mean action, or mean features of what it chose; empty without a seat."""
+        points = []
+        for record, rows in self._played(name):
+            for obs, actions in list(zip(record.obs, record.actions, strict=True))[::BEHAVIOUR_EVERY]:
+                points.append(self._described(obs[rows], actions[rows]))
+        return tuple(torch.cat(points).mean(0).tolist()) if points else ()
 
     def report(self) -> dict[str, float]:
         """Mean reward per round of every member, and its advantage over the mean of the scripted policies."""
         scripted = {name: float(np.mean(rewards)) for name, rewards in self._script_rewards.items() if rewards}
         report = {f"script_{name}/reward": reward for name, reward in scripted.items()}
-        for name, record in self.rollouts.items():
-            reward = float(torch.stack(record.rewards).mean())
+        for name in self._networks:
+            parts = [torch.stack(record.judged)[:, rows].flatten() for record, rows in self._played(name)]
+            if not parts:
+                continue
+            reward = float(torch.cat(parts).mean())
             report[f"{name}/reward"] = reward
             if scripted:
                 report[f"{name}/advantage_over_scripts"] = reward - float(np.mean(list(scripted.values())))
         return report
 
-    def _views(self, turn: Turn) -> dict[str, tuple[Tensor, Tensor]]:
-        """Member → its rows of the observations [R, F] and masks [R, ...]; the world makes new arrays every round."""
-        obs = torch.from_numpy(turn.obs).flatten(0, 1)
-        mask = torch.from_numpy(turn.mask).flatten(0, 1)
-        if len(self._rows) == 1 and not self._script_seats:
-            return dict.fromkeys(self._rows, (obs, mask))
-        return {name: (obs[rows], mask[rows]) for name, rows in self._rows.items()}
+    def state(self, turn: Turn | None) -> dict[str, Any]:
+        """Seats and histories, with `turn` in front of the side."""
+        seen = self._seen[1] if self._seen is not None and self._seen[0] is turn else None
+        return {
+            "holders": self.holders,
+            "history": self._history.state() if self._history else None,
+            "seen": seen if self._history else None,  # without histories it is made of the turn alone
+        }
 
-    def _blank(self, like: Tensor) -> NDArray[Any]:
-        return np.zeros((*self._shape, *self._space_shape), dtype=like.numpy().dtype)
+    def load(self, state: Mapping[str, Any], turn: Turn | None) -> None:
+        """Go on from `state`, with `turn` in front of the side."""
+        self.seat(state["holders"])
+        if self._history is not None:
+            self._history.load(state["history"])
+            if turn is not None and state["seen"] is not None:
+                self._seen = turn, state["seen"]
+        self.start()
+
+    def _lay_out(self) -> None:
+        """Rows of the learned seats in the order of their players, and who holds which."""
+        flat = self.holders.ravel()
+        learned = np.flatnonzero(flat >= 0)
+        order = learned[np.argsort(flat[learned], kind="stable")]
+        self._in_order = len(order) == flat.size and bool((np.diff(order) > 0).all())
+        self._rows = torch.from_numpy(order)
+        counts = np.bincount(flat[learned], minlength=self.num_players).tolist()
+        ends = np.cumsum([0, *counts]).tolist()
+        self._own = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._networks)}
+        self._living = ends[len(self._networks)]
+        if self._team is not None:
+            self._team.seat(counts)
+        self._script_seats = {name: self.holders == -1 - j for j, name in enumerate(self._scripts)}
+        roster = self.roster
+        self._novelty = self._by_row({name: own.novelty for name, own in roster.hyperparameters.items()}, 0.0)
+        self._honesty = self._by_row({name: own.honesty - 1.0 for name, own in roster.hyperparameters.items()}, 0.0)
+        sees = {name: float(name in roster.adaptive) for name in self._networks}
+        for index, entry in enumerate(roster.frozen, start=len(self._networks)):
+            self._own[f"hall_{index}"] = slice(ends[index], ends[index + 1])
+            sees[f"hall_{index}"] = float(entry.niche == Niche.ADAPTIVE)
+        self._adaptive = self._by_row(sees, 0.0)
+
+    def _by_row(self, values: Mapping[str, float], usual: float) -> Tensor | None:
+        """[B] a number of every row's player; None where all have the usual one."""
+        if all(value == usual for value in values.values()):
+            return None
+        result = torch.full((len(self._rows),), usual)
+        for name, value in values.items():
+            result[self._own[name]] = value
+        return result
+
+    def _view(self, turn: Turn) -> tuple[Tensor, Tensor]:
+        """The learned rows of observations [B, F], histories included where they are seen, and of masks."""
+        if self._seen is None or self._seen[0] is not turn:  # histories move on once per turn
+            rows = self._learned(turn.obs)
+            self._seen = turn, rows if self._history is None else self._history.extended(rows)
+        obs = self._seen[1]
+        if self._history is not None:  # who sees its own may change within an episode: not in place
+            obs = obs.clone()
+            obs[:, -self._history.source.length :] *= 0.0 if self._adaptive is None else self._adaptive.unsqueeze(-1)
+        return obs, self._learned(turn.mask)
+
+    def _learned(self, table: NDArray[Any]) -> Tensor:
+        """The rows [B, ...] of the learned seats out of [E, N, ...]."""
+        rows = torch.from_numpy(table).flatten(0, 1)
+        return rows if self._in_order else rows[self._rows]
+
+    def _record(self, obs: Tensor, mask: Tensor, inputs: Tensor, values: Tensor, drawn: Tensor) -> None:
+        record, living = self._rollouts[-1][0], self._living
+        columns = (record.obs, record.mask, record.inputs, record.values, record.actions)
+        for column, rows in zip(columns, (obs, mask, inputs, values, drawn), strict=True):
+            column.append(rows[:living])
+
+    def _played(self, name: str) -> list[tuple[Rollout, slice]]:
+        """The rollouts in which a member had seats, and its rows in them."""
+        return [
+            (record, own[name]) for record, own in self._rollouts if record.obs and own[name].stop > own[name].start
+        ]
+
+    def _described(self, obs: Tensor, actions: Tensor) -> Tensor:
+        if self.side == "user_buddy":
+            return chosen_features(self._layout, obs, actions, self._slots).mean(1)
+        return actions.clamp(-1.0, 1.0) if actions.dtype.is_floating_point else actions.reshape(-1, 1).float()
 
     def _with_scripts(self, actions: NDArray[Any] | None, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         for name, seats in self._script_seats.items():

@@ -1,11 +1,13 @@
-"""What one member's seats saw, did and earned over a stretch of rounds, and what it was worth.
+"""What the seats of one side saw, did and earned over a stretch of rounds, and what it was worth.
 
-Seats are rows: a member holds R of the E·N seats of its side. Rounds are stacked in front, so every column is
-[T, R, ...] and all rows end their episode in the same round.
+Seats are rows, ordered by who holds them, so that a member's seats are a slice. Rounds are stacked in front: every
+column is [T, R, ...], and all rows end their episode in the same round. A new dealing of the seats begins a new
+`Rollout`; a member's training columns are joined from all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +18,7 @@ from agents.networks import NetworkSpec
 
 @dataclass
 class Rollout:
-    """The rounds of one member, one list entry per round."""
+    """The rounds of one dealing, one list entry per round."""
 
     obs: list[Tensor] = field(default_factory=list)
     mask: list[Tensor] = field(default_factory=list)
@@ -24,31 +26,40 @@ class Rollout:
     actions: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     rewards: list[Tensor] = field(default_factory=list)
+    """What is trained on: the world's reward, with the member's own weights on its terms."""
+    judged: list[Tensor] = field(default_factory=list)
+    """The world's reward."""
     boundaries: list[tuple[int, Tensor]] = field(default_factory=list)
     """(t, [R] value of what follows round t) where an episode or the rollout ends after round t."""
 
-    def columns(self, spec: NetworkSpec, gamma: float, gae_lambda: float) -> dict[str, Tensor]:
-        """Flat training columns of T·R rows: observations, actions, their log-probability, advantages, value targets.
-
-        Advantages are standardised over the rows in which the buddy had a choice at all (log π not pinned to 0).
-        """
-        values = torch.stack(self.values)                                                              # [T, R]
-        advantages = generalised_advantages(
-            torch.stack(self.rewards), values, dict(self.boundaries), gamma, gae_lambda
-        ).flatten()
-        inputs, actions = torch.stack(self.inputs).flatten(0, 1), torch.stack(self.actions).flatten(0, 1)
-        log_probs = spec.distribution(inputs).log_prob(actions)
-        free = log_probs != 0
+    def columns(self, spec: NetworkSpec, gamma: float, gae_lambda: float, rows: slice) -> dict[str, Tensor]:
+        """Flat columns of T·R rows of a slice of the seats: observations, actions, their log-probability, advantages
+        (not yet standardised), value targets."""
+        values = torch.stack([value[rows] for value in self.values])                                  # [T, R]
+        rewards = torch.stack([reward[rows] for reward in self.rewards])
+        ends = {t: following[rows] for t, following in self.boundaries}
+        advantages = generalised_advantages(rewards, values, ends, gamma, gae_lambda).flatten()
+        obs, mask, inputs, actions = (
+            torch.stack([entry[rows] for entry in column]).flatten(0, 1)
+            for column in (self.obs, self.mask, self.inputs, self.actions)
+        )
         return {
-            "obs": torch.stack(self.obs).flatten(0, 1),
-            "action_mask": torch.stack(self.mask).flatten(0, 1),
+            "obs": obs,
+            "action_mask": mask,
             "action_dist_inputs": inputs,
             "actions": actions,
-            "action_logp": log_probs,
+            "action_logp": spec.distribution(inputs).log_prob(actions),
             "value_targets": advantages + values.flatten(),
             "values": values.flatten(),
-            "advantages": standardised(advantages, free),
+            "advantages": advantages,
         }
+
+
+def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The columns of one member's rollouts behind each other, the advantages standardised over the rows in which the
+    buddy had a choice at all (log π not pinned to 0)."""
+    whole = parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {**whole, "advantages": standardised(whole["advantages"], whole["action_logp"] != 0)}
 
 
 def generalised_advantages(

@@ -19,12 +19,12 @@ from ray.rllib.env import INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from agents.matchmaking import member_id
 from agents.policy import Turn
 from agents.rllib.plan import TrainingPlan
 from agents.rllib.players import SidePlayers
 from agents.rllib.quiet import quietly
 from agents.training_settings import SIDES
+from agents.verdicts import Tally, judge
 from ammo_env.metrics import Meter
 from ammo_env.vector import VectorEnv
 
@@ -37,14 +37,17 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         self.plan: TrainingPlan = config.env_config["plan"]
         self.make_env()
         self.make_module()
-        settings = self.plan.settings
-        self._players = {side: self._side_players(side) for side in SIDES}
-        streams = np.random.SeedSequence([settings.seed, self.worker_index or 0]).generate_state(3, np.uint64)
-        self._world_seed: int | None = int(streams[0] >> np.uint64(33))
-        self._rng = np.random.default_rng(int(streams[1]))
-        self._generator = torch.Generator().manual_seed(int(streams[2] >> np.uint64(1)))
+        networks = {name: self.module[name].network for name in self.plan.specs}
+        self._players = {
+            side: SidePlayers(self.plan, side, {name: networks[name] for name in self.plan.slots(side)}, self.env)
+            for side in SIDES
+        }
         self._turns: dict[str, Turn] = {}
-        self._meter = Meter()
+        self._rng: np.random.Generator
+        self._generator: torch.Generator
+        self._world_seed: int | None
+        self._begin_streams(iteration=0)
+        self._meter, self._tally = Meter(), Tally(self.plan.num_players)
 
     def make_env(self) -> None:
         """Build the worlds."""
@@ -66,15 +69,16 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         Returns:
             One SampleBatch of T·R rows per member: the columns of `Rollout.columns`.
         """
-        settings = self.plan.settings
+        settings, self._fresh = self.plan.settings, False
         for players in self._players.values():
             players.start()
-        self._meter = Meter()
+        self._meter, self._tally = Meter(), Tally(self.plan.num_players)
         with torch.inference_mode():
             for round_number in range(settings.rounds_per_iteration):
                 self._play_round(last=round_number == settings.rounds_per_iteration - 1)
                 if round_number % settings.measure_every == 0:
                     self._meter.add(self.env.measure())
+                    self._tally.add({side: players.holders for side, players in self._players.items()}, judge(self.env))
         # Outside, because tensors made in inference mode cannot be trained on; stacking makes new ones.
         with torch.no_grad():
             return self._batch()
@@ -87,15 +91,27 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
             report.update(players.report())
         return report
 
+    def judged(self) -> tuple[Tally, dict[str, tuple[float, ...]]]:
+        """What AiPP said of the players in the last `sample`, and slot → what it did, as a point."""
+        behaviour = {
+            name: players.behaviour(name) for side, players in self._players.items() for name in self.plan.slots(side)
+        }
+        return self._tally, behaviour
+
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state of a runner: the weights."""
         return {COMPONENT_RL_MODULE: self.module.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take new weights: {"rl_module": module id → state dict, or a reference to it in Ray's object store}."""
+        """Take new weights: {"rl_module": module id → state dict, or a reference to it in Ray's object store}, and new
+        players: {"rosters": side → `SideRoster`}."""
         if COMPONENT_RL_MODULE in state:
             weights = state[COMPONENT_RL_MODULE]
             self.module.set_state(ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights)
+        for side, roster in state.get("rosters", {}).items():
+            self._players[side].enrol(roster)
+        if self._fresh and state.get("iteration"):  # started in mid-run, in place of one that was lost
+            self._begin_streams(state["iteration"])
 
     def training_state(self) -> dict[str, Any]:
         """Everything else that a continuation depends on: random streams, worlds, seats, what was last seen."""
@@ -103,7 +119,7 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
             "rng": self._rng.bit_generator.state,
             "generator": self._generator.get_state(),
             "world_seed": self._world_seed,
-            "holders": {side: players.holders for side, players in self._players.items()},
+            "players": {side: players.state(self._turns.get(side)) for side, players in self._players.items()},
             "obs": {side: turn.obs for side, turn in self._turns.items()},
             "mask": {side: turn.mask for side, turn in self._turns.items()},
             "worlds": None if self._world_seed is not None else self.env.get_state(),
@@ -111,33 +127,31 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Load what `training_state` gave."""
+        self._fresh = False
         self._rng.bit_generator.state = state["rng"]
         self._generator.set_state(state["generator"])
         self._world_seed = state["world_seed"]
-        for side, players in self._players.items():
-            players.seat(state["holders"][side])
         if state["worlds"] is not None:
             self.env.set_state(state["worlds"])
         self._turns = {}
         if state["obs"]:
             self._see(state["obs"], state["mask"])
+        for side, players in self._players.items():
+            players.load(state["players"][side], self._turns.get(side))
 
     def assert_healthy(self) -> None:
         """Called by RLlib on remote runners."""
         assert self.env is not None
         assert self.module is not None
 
-    def _side_players(self, side: str) -> SidePlayers:
-        settings = self.plan.settings.side(side)
-        names = [member_id(side, index) for index in range(settings.members)]
-        return SidePlayers(
-            {name: self.module[name].network for name in names},
-            self.plan.scripts.get(side, {}),
-            settings.scripted_share,
-            self.env.action_spaces[side],
-            self.env.num_envs,
-            self.env.num_agents[side],
-        )
+    def _begin_streams(self, iteration: int) -> None:
+        """Random streams of a runner that starts before `iteration` + 1; no two ever share one."""
+        words = [self.plan.settings.seed, self.worker_index or 0, *([iteration] if iteration else [])]
+        streams = np.random.SeedSequence(words).generate_state(3, np.uint64)
+        self._world_seed = int(streams[0] >> np.uint64(33))
+        self._rng = np.random.default_rng(int(streams[1]))
+        self._generator = torch.Generator().manual_seed(int(streams[2] >> np.uint64(1)))
+        self._fresh = True
 
     def _play_round(self, last: bool) -> None:
         if not self._turns:
@@ -152,7 +166,7 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         if ended.any() != ended.all():
             raise RuntimeError("some worlds of the batch ended before others; worlds of a batch must end together")
         for side, players in self._players.items():
-            players.earn(rewards[side])
+            players.earn(rewards[side], infos["reward_terms"][side], self._turns[side])
             if last or ended.any():
                 players.close(self._turns[side], terminations)
         if ended.any():
@@ -162,8 +176,11 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         obs, infos = self.env.reset(seed=self._world_seed)
         self._world_seed = None
         self._see(obs, infos["action_mask"])
+        # Rows of seat weights belong together over the sides; with fewer worlds than rows all get their turn.
+        rows = max(1 if p.roster.weights is None else len(p.roster.weights) for p in self._players.values())
+        first_row = int(self._rng.integers(rows)) if rows > 1 else 0
         for players in self._players.values():
-            players.deal(self._rng)
+            players.deal(self._rng, first_row)
 
     def _see(self, obs: Mapping[str, NDArray[np.float32]], mask: Mapping[str, NDArray[np.bool_]]) -> None:
         self._turns = {side: Turn(obs=obs[side], mask=mask[side], env=self.env) for side in SIDES}
@@ -171,8 +188,8 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
     def _batch(self) -> MultiAgentBatch:
         settings = self.plan.settings
         batches = {
-            name: SampleBatch(rollout.columns(self.plan.specs[name], settings.gamma, settings.gae_lambda))
+            name: SampleBatch(columns)
             for players in self._players.values()
-            for name, rollout in players.rollouts.items()
+            for name, columns in players.columns().items()
         }
         return MultiAgentBatch(batches, env_steps=settings.rounds_per_iteration * settings.num_worlds)
