@@ -42,16 +42,14 @@ class Hyperparameters:
 class SideSettings(Section):
     """How one side learns: its members, its network and its part of the PPO loss."""
 
-    members: int = Field(4, ge=0, description="policies that learn on this side; 0: scripted policies fill all seats")
+    members: int = Field(1, ge=0, description="policies that learn on this side; 0: scripted policies fill all seats")
     niches: tuple[Literal["exploiter", "explorer", "adaptive"], ...] = Field(
         ("exploiter", "explorer", "adaptive"), min_length=1, strict=False, description="niches of the members, in turn"
     )
     novelty: float = Field(0.1, gt=0, description="explorers: weight of novelty in what they are trained on")
     learning_rate: float = Field(1e-3, gt=0, description="Adam step size")
     hidden: tuple[int, ...] = Field((64, 64), min_length=1, strict=False, description="widths of the hidden layers")
-    minibatch: int = Field(
-        160, ge=1, description="rows per gradient step: small, because a member has only its share of the rows"
-    )
+    minibatch: int = Field(512, ge=1, description="rows per gradient step, small against the rows of an update")
     update_every: int = Field(1, ge=1, description="iterations whose rows one update gathers (policy held still)")
     entropy: float = Field(0.003, ge=0, description="weight of the entropy bonus")
     initial_std: float = Field(0.5, gt=0, description="standard deviation of continuous actions at the start")
@@ -87,9 +85,8 @@ class GoalSideSettings(SideSettings):
     ones.
     """
 
-    members: int = Field(6, ge=0, description="policies that learn on this side")
     learning_rate: float = Field(2e-3, gt=0, description="Adam step size")
-    minibatch: int = Field(384, ge=1, description="rows per gradient step")
+    minibatch: int = Field(1024, ge=1, description="rows per gradient step")
     update_every: int = Field(2, ge=1, description="iterations whose rows one update gathers (policy held still)")
     initial_publish: float = Field(1.0, description="publish logit at the start; 1 publishes 73 % of the time")
     scripted_share: float = Field(0.5, ge=0, le=1, description="share of a world's seats given to scripted policies")

@@ -4,10 +4,10 @@
                                    [--iterations N] [--jobs 2] [--out runs/evolution]
     python benchmarks/evolution.py --speed      # forward passes both ways, and iterations with 6+4 members and with 1+1
 
-Arms, all on the same number of environment steps: `on` (6 goal and 4 user members, the defaults), `off` (the same
-members without the cycle), `single` (one policy per side with twice the width, which gets all the rows). `+memory`
-behind an arm gives the user buddies the prototype belief. The champion is chosen by its fitness in training, then
-evaluated on people that nothing was trained on. Every run is a folder; a finished one is not repeated.
+Arms, all on the same number of environment steps: `on` (6 goal and 4 user members: configs/population.yaml), `off`
+(the same members without the cycle), `single` (one policy per side with twice the width, which gets all the rows).
+`+memory` behind an arm gives the user buddies the prototype belief. The champion is chosen by its fitness in training,
+then evaluated on people that nothing was trained on. Every run is a folder; a finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -43,14 +43,16 @@ from agents.training import Run, learned_policies, reopen_run, run_world, start_
 from agents.training_settings import TrainingSettings
 from ammo_env.scenarios import load_config
 
-POPULATION = {"training.user_buddy.members": 4, "training.goal_buddy.members": 6}
+POPULATION = {
+    "training.user_buddy.members": 4, "training.user_buddy.minibatch": 160,
+    "training.goal_buddy.members": 6, "training.goal_buddy.minibatch": 384,
+}  # fmt: skip
 ARMS: dict[str, dict[str, Any]] = {
     "on": {**POPULATION, "training.evolution.enabled": True},
     "off": {**POPULATION, "training.evolution.enabled": False},
     "single": {
         "training.user_buddy.members": 1, "training.user_buddy.hidden": (64, 64),
         "training.goal_buddy.members": 1, "training.goal_buddy.hidden": (128, 128),
-        "training.user_buddy.minibatch": 512, "training.goal_buddy.minibatch": 1024,
     },
 }  # fmt: skip
 MEMORY = {"beliefs.model": "prototypes"}
@@ -213,9 +215,8 @@ def throughput(iterations: int = 8) -> str:
     """Seconds per iteration of whole training, interleaved, medians; evolution on, so that cycles are in it."""
     trainers = {}
     for name, users, goals in (("1 + 1 members", 1, 1), ("4 + 6 members", 4, 6)):
-        settings = {"training.user_buddy.members": users, "training.goal_buddy.members": goals,
-                    "training.evolution.every": 4, "training.evolution.ready_after": 4}  # fmt: skip
-        run = load_run_config("default", settings)
+        run = load_run_config("default", {**POPULATION, "training.user_buddy.members": users,
+                                          "training.goal_buddy.members": goals} if users > 1 else {})  # fmt: skip
         trainers[name] = build_algorithm(make_plan(run.training, run.world))
         trainers[name].train_iteration()
     seconds: dict[str, list[float]] = {name: [] for name in trainers}

@@ -43,10 +43,7 @@ SCENARIOS = ("default", "drift", "noisy", "crowded", "clicks", "movielens-taste"
 TRAINED, MODE = "trained", "trained, deterministic"
 STUDY = "study.json"
 # Populations are compared in benchmarks/evolution.py.
-ONE_POLICY_EACH = {
-    "training.user_buddy.members": 1, "training.user_buddy.minibatch": 512,
-    "training.goal_buddy.members": 1, "training.goal_buddy.minibatch": 1024,
-}  # fmt: skip
+ONE_POLICY_EACH = {"training.user_buddy.members": 1, "training.goal_buddy.members": 1}
 
 
 def main() -> None:

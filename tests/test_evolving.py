@@ -43,7 +43,7 @@ def players(trainer: BuddyTrainer, side: str) -> SidePlayers:
     return found
 
 
-def records(trainer: BuddyTrainer, side: str) -> list[tuple[Rollout, dict[str, slice]]]:
+def records(trainer: BuddyTrainer, side: str) -> list[tuple[Rollout, Mapping[str, slice]]]:
     """The rollouts of the last sample, and who had which rows in them."""
     return [(record, own) for record, own in players(trainer, side)._rollouts if record.obs]
 
@@ -198,7 +198,7 @@ def test_honesty_multiplies_the_price_of_errors_in_what_is_trained_on(make_train
     ((record, own),) = records(trainer, GOAL)
     extra = torch.stack(record.rewards) - torch.stack(record.judged)
     assert (extra[:, own["goal_0"]] == 0).all()
-    errors = torch.stack(spy)[:, players(trainer, GOAL)._rows][:, own["goal_1"]]
+    errors = torch.stack(spy)[:, players(trainer, GOAL)._seats.rows][:, own["goal_1"]]
     assert errors.min() >= 0
     assert errors.mean() > 0.01
     torch.testing.assert_close(extra[:, own["goal_1"]], -errors, atol=1e-6, rtol=0)

@@ -61,7 +61,7 @@ def test_the_population_snippet_loads_members(
     made_up_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody = residents(made_up_run.tree, tmp_path)
-    write_population(tmp_path / "runs" / "default-seed0" / "population", everybody, {})
+    write_population(tmp_path / "runs" / "population-seed0" / "population", everybody, {})
     monkeypatch.chdir(tmp_path)
     member = next(resident.member for resident in everybody if resident.side == "goal_buddy")
     names = run(PYTHON[3].replace("member=7", f"member={member.id}"))

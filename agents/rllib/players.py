@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.curiosity import chosen_features, creation_novelty, slate_novelty
-from agents.evolution.members import Niche
 from agents.history import History
 from agents.matchmaking import assign_seats
 from agents.networks import BuddyNetwork, build_network
@@ -24,6 +23,7 @@ from agents.policy import Policy, Turn
 from agents.rllib.plan import TrainingPlan
 from agents.rllib.rollout import Rollout, joined
 from agents.rllib.roster import SideRoster, first_roster
+from agents.rllib.seating import seating
 from agents.rllib.team import Team
 from ammo_env.vector import VectorEnv
 
@@ -80,11 +80,11 @@ class SidePlayers:
         """Seat players as given: [E, N] player indices, or −1 − j for script j."""
         self.holders, self._seen = holders, None
         self._lay_out()
-        self._rollouts.append((Rollout(), self._own))
+        self._rollouts.append((Rollout(), self._seats.own))
 
     def start(self) -> None:
         """Begin new records; the networks may have new weights."""
-        self._rollouts: list[tuple[Rollout, dict[str, slice]]] = [(Rollout(), self._own)]
+        self._rollouts: list[tuple[Rollout, Mapping[str, slice]]] = [(Rollout(), self._seats.own)]
         self._script_rewards: dict[str, list[float]] = {name: [] for name in self._scripts}
         if self._team is not None:
             self._team.refresh()
@@ -102,35 +102,36 @@ class SidePlayers:
                 self._history.acted(obs, drawn)
             self._record(obs, mask, inputs, values, drawn)
             actions = np.zeros((*self._shape, *self._space_shape), dtype=drawn.numpy().dtype)
-            actions.reshape(-1, *self._space_shape)[self._rows] = drawn.numpy().reshape(-1, *self._space_shape)
+            actions.reshape(-1, *self._space_shape)[self._seats.rows] = drawn.numpy().reshape(-1, *self._space_shape)
         return self._clipped(self._with_scripts(actions, turn, rng))
 
     def earn(self, rewards: NDArray[np.float32], terms: Mapping[str, NDArray[np.float32]], after: Turn) -> None:
         """Record the rewards [E, N] of the round just played, made of named `terms`; `after` is what followed."""
-        record = self._rollouts[-1][0]
-        living = self._rows[: self._living]
+        record, seats = self._rollouts[-1][0], self._seats
+        living = seats.rows[: seats.living]
         earned = torch.from_numpy(rewards).flatten()[living]
         if self._team is not None:
             record.judged.append(earned)
-            if self._honesty is not None and "grounding" in terms:
-                earned = earned + self._honesty[: self._living] * torch.from_numpy(terms["grounding"]).flatten()[living]
-            if self._novelty is not None:
+            if seats.honesty is not None and "grounding" in terms:
+                price = torch.from_numpy(terms["grounding"]).flatten()[living]
+                earned = earned + seats.honesty[: seats.living] * price
+            if seats.novelty is not None:
                 if self.side == "user_buddy":
                     novelty = slate_novelty(self._layout, record.obs[-1], record.actions[-1], self._slots)
                 else:
                     novelty = creation_novelty(self._layout, torch.from_numpy(after.obs).flatten(0, 1)[living])
-                earned = earned + self._novelty[: self._living] * novelty
+                earned = earned + seats.novelty[: seats.living] * novelty
             record.rewards.append(earned)
-        for name, seats in self._script_seats.items():
-            if seats.any():
-                self._script_rewards[name].append(float(rewards[seats].mean()))
+        for name, held in seats.scripted.items():
+            if held.any():
+                self._script_rewards[name].append(float(rewards[held].mean()))
 
     def close(self, turn: Turn, terminated: NDArray[np.bool_]) -> None:
         """Mark an end after the last round: what follows is worth V of `turn`, or 0 in worlds [E] that terminated."""
         if self._team is None:
             return
-        alive = torch.from_numpy(np.repeat(~terminated, self._shape[1]))[self._rows]
-        values = (self._team.forward(*self._view(turn))[1] * alive)[: self._living]
+        alive = torch.from_numpy(np.repeat(~terminated, self._shape[1]))[self._seats.rows]
+        values = (self._team.forward(*self._view(turn))[1] * alive)[: self._seats.living]
         record = self._rollouts[-1][0]
         record.boundaries.append((len(record.rewards) - 1, values))
 
@@ -187,55 +188,23 @@ class SidePlayers:
         self.start()
 
     def _lay_out(self) -> None:
-        """Rows of the learned seats in the order of their players, and who holds which."""
-        flat = self.holders.ravel()
-        learned = np.flatnonzero(flat >= 0)
-        order = learned[np.argsort(flat[learned], kind="stable")]
-        self._in_order = len(order) == flat.size and bool((np.diff(order) > 0).all())
-        self._rows = torch.from_numpy(order)
-        counts = np.bincount(flat[learned], minlength=self.num_players).tolist()
-        ends = np.cumsum([0, *counts]).tolist()
-        self._own = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._networks)}
-        self._living = ends[len(self._networks)]
+        self._seats = seating(self.holders, list(self._networks), list(self._scripts), self.roster)
         if self._team is not None:
-            self._team.seat(counts)
-        self._script_seats = {name: self.holders == -1 - j for j, name in enumerate(self._scripts)}
-        roster = self.roster
-        self._novelty = self._by_row({name: own.novelty for name, own in roster.hyperparameters.items()}, 0.0)
-        self._honesty = self._by_row({name: own.honesty - 1.0 for name, own in roster.hyperparameters.items()}, 0.0)
-        sees = {name: float(name in roster.adaptive) for name in self._networks}
-        for index, entry in enumerate(roster.frozen, start=len(self._networks)):
-            self._own[f"hall_{index}"] = slice(ends[index], ends[index + 1])
-            sees[f"hall_{index}"] = float(entry.niche == Niche.ADAPTIVE)
-        self._adaptive = self._by_row(sees, 0.0)
-
-    def _by_row(self, values: Mapping[str, float], usual: float) -> Tensor | None:
-        """[B] a number of every row's player; None where all have the usual one."""
-        if all(value == usual for value in values.values()):
-            return None
-        result = torch.full((len(self._rows),), usual)
-        for name, value in values.items():
-            result[self._own[name]] = value
-        return result
+            self._team.seat(self._seats.counts)
 
     def _view(self, turn: Turn) -> tuple[Tensor, Tensor]:
         """The learned rows of observations [B, F], histories included where they are seen, and of masks."""
         if self._seen is None or self._seen[0] is not turn:  # histories move on once per turn
-            rows = self._learned(turn.obs)
+            rows = self._seats.learned(turn.obs)
             self._seen = turn, rows if self._history is None else self._history.extended(rows)
         obs = self._seen[1]
         if self._history is not None:  # who sees its own may change within an episode: not in place
-            obs = obs.clone()
-            obs[:, -self._history.source.length :] *= 0.0 if self._adaptive is None else self._adaptive.unsqueeze(-1)
-        return obs, self._learned(turn.mask)
-
-    def _learned(self, table: NDArray[Any]) -> Tensor:
-        """The rows [B, ...] of the learned seats out of [E, N, ...]."""
-        rows = torch.from_numpy(table).flatten(0, 1)
-        return rows if self._in_order else rows[self._rows]
+            obs, sees = obs.clone(), self._seats.adaptive
+            obs[:, -self._history.source.length :] *= 0.0 if sees is None else sees.unsqueeze(-1)
+        return obs, self._seats.learned(turn.mask)
 
     def _record(self, obs: Tensor, mask: Tensor, inputs: Tensor, values: Tensor, drawn: Tensor) -> None:
-        record, living = self._rollouts[-1][0], self._living
+        record, living = self._rollouts[-1][0], self._seats.living
         columns = (record.obs, record.mask, record.inputs, record.values, record.actions)
         for column, rows in zip(columns, (obs, mask, inputs, values, drawn), strict=True):
             column.append(rows[:living])
@@ -252,7 +221,7 @@ class SidePlayers:
         return actions.clamp(-1.0, 1.0) if actions.dtype.is_floating_point else actions.reshape(-1, 1).float()
 
     def _with_scripts(self, actions: NDArray[Any] | None, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
-        for name, seats in self._script_seats.items():
+        for name, seats in self._seats.scripted.items():
             if seats.any():
                 scripted = self._scripts[name].act(turn, rng)
                 actions = np.zeros_like(scripted) if actions is None else actions
