@@ -198,7 +198,8 @@ def _write_population(
 
 def _save(trainer: BuddyTrainer, run: Run) -> None:
     save_training(trainer, run.folder / CHECKPOINTS / f"iteration-{trainer.iteration:06d}{SUFFIX}")
-    for old in run.checkpoints[:-KEPT]:
+    half_written = (run.folder / CHECKPOINTS).glob(f".*{SUFFIX}.*")  # by a run that was killed meanwhile
+    for old in [*run.checkpoints[:-KEPT], *half_written]:
         old.unlink()
 
 

@@ -1,11 +1,12 @@
 """Killing a run with SIGKILL at random moments and resuming it, against a run that was never touched.
 
-    python benchmarks/durability.py [--kills 20] [--iterations 60] [--seed 0] [--out runs/durability]
+    python benchmarks/durability.py [--kills 20] [--iterations 80] [--seed 0] [--out runs/durability]
 
 Both runs train the same populations in a small world with a checkpoint after every iteration. The killed one is
-started, killed after a random time (also while it writes a checkpoint), and resumed, until it has been killed so often;
-then it is left to finish. At the end the two last checkpoints are compared: weights, optimisers, hyper-parameters,
-fitness, lineage, hall of fame, random streams and worlds, number by number.
+started, killed a random time after a random number of further iterations (while it starts, samples, learns or writes a
+checkpoint), and resumed, until it has been killed so often; then it is left to finish. At the end the two last
+checkpoints are compared: weights, optimisers, hyper-parameters, fitness, lineage, hall of fame, random streams and
+worlds, number by number.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SMALL = (
     "training.user_buddy.members=3", "training.goal_buddy.members=3", "training.user_buddy.minibatch=64",
     "training.goal_buddy.minibatch=64", "training.evolution.every=4", "training.evolution.ready_after=4",
 )  # fmt: skip
-LONGEST = 12.0  # seconds that a run lives at most before it is killed; the first checkpoint is there after about 3
+STARTING, NEXT = 5.0, 0.2  # seconds until a first checkpoint, and of an iteration, at most
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ else:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--iterations", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--out", type=Path, default=Path("runs/durability"))
     arguments = parser.parse_args()
@@ -65,18 +66,12 @@ def kill_and_compare(out: Path, kills: int, iterations: int, seed: int) -> str:
     rng, settings = random.Random(seed), [*SMALL, f"training.iterations={iterations}"]
     straight, killed = out / "straight", out / "killed"
     assert _start(straight, settings).wait() == 0, "the undisturbed run failed"
-    done = 0
-    while done < kills:
-        process, began = _start(killed, settings), time.monotonic()
-        moment = rng.uniform(2.0, LONGEST)
-        while process.poll() is None and time.monotonic() - began < moment:
-            time.sleep(0.005)
-        if process.poll() is not None:
-            assert process.returncode == 0, "the resumed run failed by itself"
-            break  # it finished before it could be killed again
+    for _ in range(kills):
+        process = _start(killed, settings)
+        _live(process, killed, rng)
+        assert process.poll() is None, "it ended before it could be killed: give it more iterations"
         process.send_signal(signal.SIGKILL)
         process.wait()
-        done += 1
     assert _start(killed, settings).wait() == 0, "the resumed run failed by itself"
     last, resumed = (read_checkpoint(_checkpoints(folder)[-1]) for folder in (straight, killed))
     difference = first_difference(last, resumed)
@@ -84,7 +79,19 @@ def kill_and_compare(out: Path, kills: int, iterations: int, seed: int) -> str:
     for read in (read_progress, read_events):
         one, other = ([_timeless(row) for row in read(folder)] for folder in (straight, killed))
         assert one == other, f"{read.__name__} differs"
-    return f"killed {done} times in {iterations} iterations; the last checkpoint, the progress and the events are equal"
+    return f"killed {kills} times in {iterations} iterations; last checkpoint, progress and events are equal"
+
+
+def _live(process: subprocess.Popen[bytes], folder: Path, rng: random.Random) -> None:
+    """Let it get a few iterations farther (or not even to its first), and then some way into what comes next."""
+    farther = _iteration(folder) + rng.randint(0, 3)
+    while process.poll() is None and _iteration(folder) < farther:
+        time.sleep(0.002)
+    time.sleep(rng.uniform(0.0, NEXT if farther > 0 else STARTING))
+
+
+def _iteration(folder: Path) -> int:
+    return max((int(path.stem.split("-")[-1]) for path in _checkpoints(folder)), default=-1)
 
 
 def first_difference(one: Any, other: Any, place: str = "") -> str | None:
