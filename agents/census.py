@@ -100,11 +100,6 @@ def _residents(tree: Mapping[str, Any], side: str) -> list[Resident]:
     prefix = f"{member_word(side)}_"
     held = {int(name.removeprefix(prefix)): value for name, value in tree["members"].items() if name.startswith(prefix)}
     specs = {slot: NetworkSpec.model_validate(value["spec"]) for slot, value in sorted(held.items())}
-    if "evolution" not in tree:  # written before there were populations
-        return [
-            Resident(side, Member(slot, slot, Niche.EXPLOITER, {}), spec, held[slot]["weights"], champion=slot == 0)
-            for slot, spec in specs.items()
-        ]
     state = tree["evolution"]
     population = Population((), {}, EvolutionSettings.model_validate(tree["settings"]["evolution"]), seed=0)
     population.load(state["populations"][side])

@@ -65,12 +65,10 @@ def test_who_is_not_there_is_named_beside_who_is(made_up_run: Any) -> None:
         find([], "user_buddy", None, HERE)
 
 
-def test_a_checkpoint_without_populations_has_its_first_member_as_champion(made_up_run: Any) -> None:
+def test_a_checkpoint_without_populations_is_refused(made_up_run: Any) -> None:
     old = {key: value for key, value in made_up_run.tree.items() if key != "evolution"}
-    everybody = residents(old, HERE)
-    assert len(everybody) == 7
-    assert find(everybody, "goal_buddy", None, HERE).module == "goal_0"
-    assert not any(resident.adaptive for resident in everybody)
+    with pytest.raises(CheckpointError, match=r"a\.ckpt holds no populations that this version can read"):
+        residents(old, HERE)
 
 
 def test_what_is_no_run_says_so(made_up_run: Any) -> None:

@@ -407,3 +407,14 @@ def test_a_seed_makes_one_history_whatever_the_hash_seed() -> None:
         outcomes.append(done.stdout)
     assert outcomes[0] == outcomes[1]
     assert len(json.loads(outcomes[0])[1]) > 100
+
+
+def test_a_lucky_newborn_is_not_champion() -> None:
+    """The champion has the highest fitness − standard error, so a steady member wins against a wild one."""
+    population = Population([Niche.EXPLOITER] * 3, {"entropy": 0.003}, EvolutionSettings(ready_after=2), seed=0)
+    steady = Verdict({"satisfaction": 0.0}, seats=1.0)
+    for value in (1.0, -0.9, 1.0, -0.9, 0.4):
+        population.observe({0: steady, 1: Verdict({"satisfaction": value}, seats=1.0), 2: steady})
+    fitness = population.fitness()
+    assert fitness[1] > max(fitness[0], fitness[2])
+    assert population.champion() != 1

@@ -119,9 +119,12 @@ class Population:
         return result
 
     def champion(self) -> int | None:
-        """The slot of the fittest member that is ready to be judged and not broken; None while nobody is."""
+        """The slot of the member with the highest fitness − standard error of those that are ready; None without one.
+
+        A lucky newborn has a large error and does not win by it. Broken members never do.
+        """
         ready = [standing for standing in self.standings() if standing.ready and math.isfinite(standing.fitness)]
-        return max(ready, key=lambda standing: standing.fitness).slot if ready else None
+        return max(ready, key=lambda s: (s.fitness - s.standard_error, s.fitness)).slot if ready else None
 
     def standings(self) -> list[Standing]:
         """Where every living member stands."""
