@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from studies import STUDY, run_studies, study
 
 from agents.checkpoints import read_checkpoint
 from agents.evaluation import Arena, evaluate_goal_buddies, evaluate_user_buddies, make_user_baseline, scripted_cast
@@ -36,10 +36,9 @@ from agents.rllib.algorithm import build_algorithm
 from agents.rllib.plan import make_plan
 from agents.rllib.team import Team
 from agents.run_config import load_run_config
-from agents.runs import CONFIG_FILE
 from agents.scoreboard import held_out
 from agents.statistics import mean_interval, paired_difference
-from agents.training import Run, learned_policies, reopen_run, run_world, start_run, train
+from agents.training import Run, learned_policies, run_world
 from agents.training_settings import TrainingSettings
 from ammo_env.scenarios import load_config
 
@@ -56,7 +55,6 @@ ARMS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 MEMORY = {"beliefs.model": "prototypes"}
-STUDY = "study.json"
 
 
 def main() -> None:
@@ -78,9 +76,7 @@ def main() -> None:
             (scenario, arm, seed, arguments.iterations, arguments.out)
             for seed in arguments.seeds for scenario in arguments.scenarios for arm in arguments.arms
         ]  # fmt: skip
-        with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-            for line in pool.imap_unordered(one_study, work):
-                print(line, flush=True)
+        run_studies(one_study, work, arguments.jobs)
     print(tables(arguments.out, arguments.scenarios, arguments.arms, arguments.seeds))
 
 
@@ -88,22 +84,11 @@ def one_study(work: tuple[str, str, int, int | None, Path]) -> str:
     """Train and evaluate one run; returns a line about it."""
     scenario, arm, seed, iterations, out = work
     folder = out / f"{scenario}-{arm}-seed{seed}"
-    if (folder / STUDY).exists():
-        return f"{folder}: already finished"
-    began = time.monotonic()
     name, _, memory = arm.partition("+")
     overrides = {"training.seed": seed, "training.checkpoint_every": 0, **ARMS[name], **(MEMORY if memory else {})}
     if iterations is not None:
         overrides["training.iterations"] = iterations
-    if (folder / CONFIG_FILE).exists():
-        run = reopen_run(folder)
-    else:
-        run = start_run(load_run_config(scenario, overrides), scenario, folder)
-        train(run)
-    trained = time.monotonic()
-    study = {"scenario": scenario, "arm": arm, "seed": seed, "train_seconds": trained - began, **evaluate(run)}
-    (folder / STUDY).write_text(json.dumps(study, indent=1), encoding="utf-8")
-    return f"{folder}: {trained - began:.0f} s training, {time.monotonic() - trained:.0f} s evaluation"
+    return study(folder, scenario, overrides, {"scenario": scenario, "arm": arm, "seed": seed}, evaluate)
 
 
 def evaluate(run: Run) -> dict[str, Any]:

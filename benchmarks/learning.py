@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from studies import STUDY, run_studies, study
 
 from agents.evaluation import (
     TUNING,
@@ -33,15 +32,12 @@ from agents.evaluation import (
 )
 from agents.logbook import read_progress
 from agents.report import table
-from agents.run_config import load_run_config
-from agents.runs import CONFIG_FILE
 from agents.scoreboard import held_out
 from agents.statistics import Interval, mean_interval, paired_difference
-from agents.training import Run, learned_policies, reopen_run, run_world, start_run, train
+from agents.training import Run, learned_policies, run_world
 
 SCENARIOS = ("default", "drift", "noisy", "crowded", "clicks", "movielens-taste")
 TRAINED, MODE = "trained", "trained, deterministic"
-STUDY = "study.json"
 # Populations are compared in benchmarks/evolution.py.
 ONE_POLICY_EACH = {"training.user_buddy.members": 1, "training.goal_buddy.members": 1}
 
@@ -57,9 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.tables_only:
         work = [(s, n, arguments.iterations, arguments.out) for n in arguments.seeds for s in arguments.scenarios]
-        with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-            for line in pool.imap_unordered(one_study, work):
-                print(line, flush=True)
+        run_studies(one_study, work, arguments.jobs)
     print(tables(arguments.out, arguments.scenarios, arguments.seeds))
 
 
@@ -67,22 +61,10 @@ def one_study(work: tuple[str, int, int | None, Path]) -> str:
     """Train and evaluate one scenario and seed; returns a line about it."""
     scenario, seed, iterations, out = work
     folder = out / f"{scenario}-seed{seed}"
-    if (folder / STUDY).exists():
-        return f"{folder}: already finished"
-    began = time.monotonic()
     overrides: dict[str, Any] = {"training.seed": seed, "training.checkpoint_every": 0, **ONE_POLICY_EACH}
     if iterations is not None:
         overrides["training.iterations"] = iterations
-    if (folder / CONFIG_FILE).exists():
-        run = reopen_run(folder)
-    else:
-        run = start_run(load_run_config(scenario, overrides), scenario, folder)
-        train(run)
-    trained = time.monotonic()
-    study = {"scenario": scenario, "seed": seed, "train_seconds": trained - began, **evaluate(run)}
-    study["evaluate_seconds"] = time.monotonic() - trained
-    (folder / STUDY).write_text(json.dumps(study, indent=1), encoding="utf-8")
-    return f"{folder}: {trained - began:.0f} s training, {study['evaluate_seconds']:.0f} s evaluation"
+    return study(folder, scenario, overrides, {"scenario": scenario, "seed": seed}, evaluate)
 
 
 def evaluate(run: Run) -> dict[str, Any]:
