@@ -22,8 +22,6 @@ from agents.matchmaking import member_id
 from agents.networks import NetworkSpec
 from agents.training_settings import SIDES
 
-_WORDS = {"user": "user_buddy", "goal": "goal_buddy"}
-
 
 @dataclass(frozen=True)
 class Resident:
@@ -92,8 +90,9 @@ def member_word(side: str) -> str:
 
 def parse_name(text: str) -> tuple[str, int] | None:
     """ "user-7" → ("user_buddy", 7); None for anything else."""
-    match = re.fullmatch(r"(user|goal)-(\d+)", text)
-    return (_WORDS[match[1]], int(match[2])) if match else None
+    sides = {member_word(side): side for side in SIDES}
+    match = re.fullmatch(rf"({'|'.join(sides)})-(\d+)", text)
+    return (sides[match[1]], int(match[2])) if match else None
 
 
 def _residents(tree: Mapping[str, Any], side: str) -> list[Resident]:

@@ -14,16 +14,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.json_lines import open_to_append, read_lines
+
 CHRONICLE_FILE = "events.jsonl"
 
 
 def append_events(folder: Path, iteration: int, step: int, events: Iterable[Mapping[str, Any]]) -> None:
     """Write events down; each line is complete on disk before the next."""
-    path = folder / CHRONICLE_FILE
-    torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        if torn:  # a killed run left half a line: the next one must not continue it
-            file.write("\n")
+    with open_to_append(folder / CHRONICLE_FILE) as file:
         for event in events:
             file.write(json.dumps({"iteration": iteration, "step": step, **event}) + "\n")
 
@@ -38,11 +36,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     """All events that count, in order; empty where there is no chronicle. A line torn by a kill is passed over."""
     path = folder / CHRONICLE_FILE
     events: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            event = json.loads(text)
-        except json.JSONDecodeError:
-            continue
+    for event in read_lines(path) if path.exists() else ():
         if event["kind"] == "resumed":
             events = [earlier for earlier in events if earlier["iteration"] <= event["iteration"]]
         else:

@@ -14,6 +14,8 @@ from typing import Any
 from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
+from agents.json_lines import open_to_append, read_lines
+
 PROGRESS_FILE = "progress.jsonl"
 
 
@@ -25,11 +27,7 @@ class Logbook:
     """
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
-        path = folder / PROGRESS_FILE
-        torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-        self._lines = path.open("a", encoding="utf-8")
-        if torn:  # a killed run left half a line: the next one must not continue it
-            self._lines.write("\n")
+        self._lines = open_to_append(folder / PROGRESS_FILE)
         purge = None if resumed_at is None else resumed_at + 1
         self._board: Any = SummaryWriter(str(folder), purge_step=purge)
 
@@ -70,11 +68,7 @@ def read_progress(folder: Path) -> list[dict[str, float | None]]:
     Where a run was resumed the later lines count. A line torn by a kill is passed over.
     """
     by_step: dict[int, dict[str, float | None]] = {}
-    for text in (folder / PROGRESS_FILE).read_text(encoding="utf-8").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
+    for line in read_lines(folder / PROGRESS_FILE):
         for stale in [step for step in by_step if step > line["step"]]:
             del by_step[stale]
         by_step.setdefault(line["step"], {}).update(line)

@@ -36,7 +36,7 @@ class Member:
     niche: Niche
     genome: Genome
     parents: tuple[int, ...] = ()
-    """One parent: inherited; two: recombined, the first gave the larger part; none: a founder."""
+    """One parent: inherited; two: recombined; none: a founder."""
     generation: int = 0
     """0 for founders, else 1 + the largest of its parents."""
     born: int = 0

@@ -28,7 +28,7 @@ class Bodies(Protocol):
         """Slot gets a copy of the parent slot's weights and optimiser state, with `noise` on the weights."""
 
     def recombine(self, slot: int, parents: tuple[int, int], how: str, rng: np.random.Generator) -> None:
-        """Slot gets weights made of both parents' ("average" or "layers"), and the first parent's optimiser."""
+        """Slot gets weights made of both parents' ("average" or "layers"); the optimiser's state likewise."""
 
     def renew(self, slot: int, rng: np.random.Generator) -> None:
         """Slot gets fresh weights and a fresh optimiser."""
@@ -148,8 +148,9 @@ class Population:
                 self._strikes[standing.slot] = self._strikes[standing.slot] + 1 if standing.slot in found else 0
         leaving = [slot for slot in sorted(found) if self._strikes[slot] >= self.settings.patience]
         staying = [standing for standing in standings if standing.slot not in leaving]
+        fitness = {standing.slot: standing.fitness for standing in standings}
         for slot in leaving:
-            self._replace(slot, staying, bodies, {s.slot: s.fitness for s in standings}[slot])
+            self._replace(slot, staying, bodies, fitness[slot])
         return self.events[before:]
 
     def plant(self, slot: int, genome: Genome, bodies: Bodies) -> Member:

@@ -52,16 +52,15 @@ class Evolution:
                 for slot, name in enumerate(self._plan.slots(side))
             })  # fmt: skip
 
-    def cycle(self, iteration: int) -> bool:
-        """Go through a cycle if one is due; True if any weights changed."""
+    def cycle(self, iteration: int) -> None:
+        """Go through a cycle if one is due."""
         for side, population in self.populations.items():
             for slot, name in enumerate(self._plan.slots(side)):
                 if self._learner.has_diverged(name):  # whatever its actions happen to earn
                     population.condemn(slot)
         last = iteration >= self._plan.settings.iterations  # children born now would never learn
         if not self._settings.enabled or iteration % self._settings.every or last:
-            return False
-        changed = False
+            return
         for side, population in self.populations.items():
             champion = population.champion() if len(population.living) > 1 else None
             if champion is not None:
@@ -71,8 +70,6 @@ class Evolution:
             for event in events:
                 if event.kind != "retired":
                     self._payoffs.forget(side, event.slot)
-                    changed = True
-        return changed
 
     def rosters(self) -> dict[str, SideRoster]:
         """What the runners must know before they sample."""
@@ -150,8 +147,7 @@ class Evolution:
         ranges = {name: gene for name, gene in GENES.items() if name not in foreign}
         population = Population(niches, genome, self._settings, seed, ranges, RESIDENT)
         for slot, member in population.living.items():
-            genes = dict(member.genome)
-            self._bodies[side].set_genome(slot, member.niche, genes)
+            self._bodies[side].set_genome(slot, member.niche, member.genome)
         return population
 
     def _admit(self, side: str, slot: int) -> None:

@@ -52,18 +52,16 @@ class SidePlayers:
         self._history = History(source, 0) if source else None
         self._seen: tuple[Turn, Tensor] | None = None
         self.holders: NDArray[np.int64] = np.full(self._shape, 0 if self._networks else -1, dtype=np.int64)
-        self.enrol(first_roster(plan, side))
+        self.roster = first_roster(plan, side)
+        self._team = self._gathered()
+        self._lay_out()
         self.start()
 
     def enrol(self, roster: SideRoster) -> None:
         """From now on the side is made of these players; seats stay as they are until the next dealing."""
-        self.roster = roster
-        frozen = []
-        for entry in roster.frozen:
-            network = build_network(next(iter(self._networks.values())).spec, seed=0)
-            network.load_state_dict(dict(entry.weights))
-            frozen.append(network)
-        self._team = Team([*self._networks.values(), *frozen]) if self._networks else None
+        before, self.roster = self.roster.frozen, roster
+        if len(before) != len(roster.frozen) or any(a is not b for a, b in zip(before, roster.frozen, strict=True)):
+            self._team = self._gathered()
         self._lay_out()
 
     @property
@@ -186,6 +184,15 @@ class SidePlayers:
             if turn is not None and state["seen"] is not None:
                 self._seen = turn, state["seen"]
         self.start()
+
+    def _gathered(self) -> Team | None:
+        """The living and the frozen as one team; None where nobody learns."""
+        frozen = []
+        for entry in self.roster.frozen:
+            network = build_network(next(iter(self._networks.values())).spec, seed=0)
+            network.load_state_dict(dict(entry.weights))
+            frozen.append(network)
+        return Team([*self._networks.values(), *frozen]) if self._networks else None
 
     def _lay_out(self) -> None:
         self._seats = seating(self.holders, list(self._networks), list(self._scripts), self.roster)

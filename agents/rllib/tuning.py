@@ -21,7 +21,6 @@ import numpy as np
 import ray
 from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
-from ray.tune.trainable import trainable as tune_trainable
 
 from agents.rllib.quiet import quietly
 from agents.rllib.schedulers import make_scheduler, number_of
@@ -69,7 +68,6 @@ class SystemTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], make: Make) -> None:
         """Called by Tune."""
-        tune_trainable.DEFAULT_STORAGE_PATH = self.logdir  # RLlib makes a folder there for every trainer it builds
         self._make = make
         self._system: System | None = None
         self.reset_config(config)
