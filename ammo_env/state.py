@@ -27,6 +27,7 @@ class State:
     beliefs: Beliefs
     memory: Memory
     under_way: list[Impression]  # impressions whose answers may still arrive, newest last
+    own: dict[str, dict[str, Array]]  # what features that are on keep from round to round, by feature and name
     utility: Array  # [E, U, C] e.q of the live corpus, hidden
     candidates: Array  # [E, U, K] creation indices shown in the last observation
     score: Array  # [E, U, K] q_hat . e of the candidates

@@ -12,12 +12,13 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from ammo_env import attention, creations, humans, memory, rewards
+from ammo_env import attention, creations, memory, rewards
 from ammo_env import prototypes as prototypes  # importing it registers it
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
 from ammo_env.config import AmmoConfig
+from ammo_env.forces import make_forces
 from ammo_env.memory import Impression
 from ammo_env.seats import Seats
 from ammo_env.settings import ConfigError
@@ -52,8 +53,7 @@ class World:
         self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
         self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
-        self._mean, self._variance = map(self.arrays.asarray, (self.space.mean, self.space.variance))
-        self._deviation = self.arrays.xp.sqrt(self._variance)
+        self.forces = make_forces(self.arrays, config, self.space)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
@@ -80,6 +80,7 @@ class World:
         entity = self.seats.settle(draws, envs)
         anchors = arrays.take_rows(self._entities, entity)
         human = draws.integers(len(self._pool), envs, people)
+        q = arrays.take_rows(self._pool, human)
         market = config.observations.goal_view == "market"
         groups = config.knowledge.num_subspaces if market else self.num_goals
         noise = config.observations.provenance_noise
@@ -88,11 +89,12 @@ class World:
             entity=entity,
             anchors=anchors,
             human=human,
-            q=arrays.take_rows(self._pool, human),
+            q=q,
             corpus=creations.first_shelf(arrays, draws, anchors, self.seats, config.goal_buddies, noise),
             beliefs=self.belief.prior(envs, people),
             memory=memory.empty_memory(arrays, envs, people, self.num_goals, groups, dim),
             under_way=[],
+            own={name: force.begin(draws, q) for name, force in self.forces.items()},
             utility=arrays.zeros(0),
             score=arrays.zeros(0),
             candidates=arrays.zeros(0),
@@ -107,7 +109,7 @@ class World:
         published = self._publish(actions)
         heard = self._learn(impression)
         terms = self._reward_terms(judgement, published, heard)
-        self._drift()
+        self._move_humans(impression)
         state.now += 1
         self._show()
         totals = {side: reduce(add, parts.values()) for side, parts in terms.items()}
@@ -219,11 +221,11 @@ class World:
             "goal_buddy": terms,
         }
 
-    def _drift(self) -> None:
+    def _move_humans(self, seen: Impression) -> None:
         """Hidden preferences move, and beliefs know how fast they grow stale."""
-        state, setting = self.state, self.config.humans
-        rho, mode = setting.drift_rho, setting.drift_mode
-        state.q = humans.drift(self.arrays, self._draws, state.q, rho, mode, self._mean, self._deviation)
+        state = self.state
+        for name, force in self.forces.items():
+            state.q, state.own[name] = force.move(self._draws, state, state.own[name], seen)
         state.beliefs = self.belief.forget(state.beliefs)
 
     def _show(self) -> None:
