@@ -15,7 +15,11 @@ from ammo_env.config import KnowledgeConfig
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Everything a world is born from; rows of `facts`, `entities` and the preferences are unit vectors."""
+    """Everything a world is born from; rows of `facts`, `entities` and the preferences are unit vectors.
+
+    Where the source knows who is friends with whom, row p of `friends` lists the friends of person p as rows of the
+    same pool, first the real ones, then -1. A list may leave friends out, so that q may be in p's list without p being in q's.
+    """
 
     facts: FloatArray  # [M, F, D], zero-padded where fact_mask is False
     fact_mask: BoolArray  # [M, F]
@@ -25,6 +29,8 @@ class Knowledge:
     subspace_names: tuple[str, ...]
     preferences: FloatArray  # [P, D], humans to train on
     heldout_preferences: FloatArray  # [P', D], humans never trained on
+    friends: IntArray | None = None  # [P, N] rows of `preferences`, padded with -1
+    heldout_friends: IntArray | None = None  # [P', N'] rows of `heldout_preferences`, padded with -1
 
 
 Source = Callable[[KnowledgeConfig], Knowledge]

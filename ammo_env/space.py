@@ -31,6 +31,7 @@ class MetaSpace:
     people: FloatArray  # [N, D] unit: the training pool, whoever is drawn; what a belief may know of people
     mean: FloatArray  # [D] mean preference of the training pool
     variance: FloatArray  # [D] variance of the training pool along each coordinate (its principal axes)
+    friends: IntArray | None = None  # [P, N] rows of `preferences`, padded with -1; None where nobody's are known
 
     @property
     def dim(self) -> int:
@@ -57,6 +58,7 @@ def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaS
         people=people,
         mean=mean,
         variance=variance,
+        friends=knowledge.heldout_friends if heldout else knowledge.friends,
     )
 
 

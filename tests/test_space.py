@@ -172,6 +172,16 @@ def test_padded_facts_do_not_bend_the_basis(
     assert not np.allclose(space.steering[1], build_space(full, 3, heldout=False).steering[1], atol=1e-2)
 
 
+def test_friends_are_those_of_the_pool_in_force(small_config: Callable[..., AmmoConfig]) -> None:
+    """Rows of `preferences` count in whichever pool it is; a source that knows no friends leaves None."""
+    plain = load_knowledge(small_config().knowledge)
+    train, heldout = np.array([[1], [0]] * 32), np.array([[1, -1], [0, 2]] * 8)
+    social = Knowledge(**{**vars(plain), "friends": train, "heldout_friends": heldout})
+    assert build_space(social, 3, heldout=False).friends is train
+    assert build_space(social, 3, heldout=True).friends is heldout
+    assert build_space(plain, 3, heldout=False).friends is None
+
+
 def test_an_unknown_source_is_refused() -> None:
     with pytest.raises(ConfigError, match="'movielenz' is not known; there are: movielens, synthetic"):
         knowledge_of(source="movielenz")
