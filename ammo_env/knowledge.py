@@ -18,7 +18,7 @@ class Knowledge:
     """Everything a world is born from; rows of `facts`, `entities` and the preferences are unit vectors.
 
     Where the source knows who is friends with whom, row p of `friends` lists the friends of person p as rows of the
-    same pool, first the real ones, then -1. A list may leave friends out, so that q may be in p's list without p being in q's.
+    same pool, then -1. A list may leave friends out, so that q may be in p's list without p being in q's.
     """
 
     facts: FloatArray  # [M, F, D], zero-padded where fact_mask is False
