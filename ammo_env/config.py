@@ -74,6 +74,24 @@ class HumanConfig(Section):
     )
 
 
+class EventConfig(Section):
+    """Exogenous shifts of subspaces: news that pulls preferences and may become a fact."""
+
+    rate: float = Field(0.0, ge=0, le=8, description="mean number of events per round and subspace; 0 is none")
+    strength: float = Field(1.0, gt=0, description="strength of an event in the round in which it happens")
+    decay: float = Field(0.8, ge=0, lt=1, description="share of an event's strength that is left a round later")
+    spread: float = Field(0.5, ge=0, description="length of the noise in direction = unit(fact + noise)")
+    pull: float = Field(
+        0.2, ge=0, description="q' = unit(q + pull * nearness * strength * direction) in every round"
+    )
+    reach: Literal["near", "all"] = Field(
+        "near", description="nearness: cosine of the human and the subspace's centre, at least 0; or 1 for everybody"
+    )
+    fact_slots: int = Field(
+        0, ge=0, description="facts that events may add to a subspace in one episode, one per round with an event"
+    )
+
+
 class AttentionConfig(Section):
     """What a user buddy is shown and how many slots it fills."""
 
@@ -185,6 +203,7 @@ class AmmoConfig(Section):
     knowledge: KnowledgeConfig = KnowledgeConfig()
     goal_buddies: GoalBuddyConfig = GoalBuddyConfig()
     humans: HumanConfig = HumanConfig()
+    events: EventConfig = EventConfig()
     attention: AttentionConfig = AttentionConfig()
     aipp: AippConfig = AippConfig()
     beliefs: BeliefConfig = BeliefConfig()

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ammo_env.arrays import Array, normalise
+from ammo_env.arrays import Array, normalise, row_starts
 from ammo_env.config import GoalBuddyConfig
 from ammo_env.seats import Seats
 
 
 @dataclass
 class Corpus:
-    """The live creations of E worlds; every array is replaced or written in place by `publish` alone."""
+    """The live creations of E worlds; arrays are replaced or written in place by `publish` and `reground` alone."""
 
     vectors: Array  # [E, C, D] unit
     grounding_error: Array  # [E, C] distance to the nearest fact, [0, 2]
@@ -98,3 +98,21 @@ def publish(
     shelves = corpus.grounding_error.reshape(envs, goals, -1)
     corpus.shelf_error = shelves.sum(axis=-1) * (1.0 / config.shelf_size)
     return published
+
+
+def reground(arrays: Any, corpus: Corpus, seats: Seats, added: Array) -> None:
+    """Facts were added: grounding errors of live creations fall to the distance of an added fact that is nearer.
+
+    `added` [E, M, B, D] as in `Seats.nearest_fact`. The provenance signal stays what it was at publication.
+    """
+    xp, (envs, goals) = arrays.xp, corpus.oldest.shape
+    errors = corpus.grounding_error.reshape(envs, goals, -1)
+    places = errors.shape[-1]
+    shelves = corpus.vectors.reshape(envs, goals, places, -1)
+    index, distance = seats.nearest_added(shelves, added)
+    nearer = distance < errors
+    errors = xp.where(nearer, distance, errors)
+    newest = (corpus.oldest - 1) % places + arrays.constant[row_starts, (envs, goals, places)][..., 0]
+    corpus.nearest_fact = xp.where(arrays.take(nearer, newest), arrays.take(index, newest), corpus.nearest_fact)
+    corpus.grounding_error = errors.reshape(envs, -1)
+    corpus.shelf_error = errors.sum(axis=-1) * (1.0 / places)

@@ -44,6 +44,7 @@ GOAL_SCALARS = (
     "demand_near",  # cosine of anchor and demand
 )
 MARKET_SCALARS = (*GOAL_SCALARS, "rivalry")  # cosine of demand and supply
+EVENT_SCALARS = ("event_strength",)  # of the event that runs in its subspace, in units of `events.strength` = 1
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,12 @@ def user_layout(num_candidates: int) -> Layout:
     )
 
 
-def goal_layout(steering_dim: int, market: bool) -> Layout:
-    """Observation of a goal buddy: vectors in steering coordinates (supply only with `market`), scalars."""
+def goal_layout(steering_dim: int, market: bool, events: bool = False) -> Layout:
+    """Observation of a goal buddy: vectors in steering coordinates (supply only with `market`, the running event only
+    with `events`), scalars."""
     names = ("last", "demand", "supply", "fact") if market else ("last", "demand", "fact")
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(names, (steering_dim,))
-    scalars = MARKET_SCALARS if market else GOAL_SCALARS
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*names, *("event",) * events), (steering_dim,))
+    scalars = (*(MARKET_SCALARS if market else GOAL_SCALARS), *EVENT_SCALARS * events)
     return Layout({**shapes, "scalars": (len(scalars),)}, {"scalars": scalars})
 
 
@@ -143,7 +145,8 @@ def observe_goal_buddies(
     envs, goals, axes = corpus.steering.shape
     places = corpus.born.shape[1] // goals
     newest = (corpus.oldest - 1) % places + arrays.constant[row_starts, (envs, goals, places)][..., 0]
-    vectors = [v for v in (corpus.steering, view.demand, view.supply, view.fact) if v is not None]
+    shown = (corpus.steering, view.demand, view.supply, view.fact, view.event)
+    vectors = [v for v in shown if v is not None]
     scalars = [
         memory.goal_visibility,
         memory.goal_exposure,
@@ -155,8 +158,7 @@ def observe_goal_buddies(
         now / rounds,
         view.demand_near,
     ]
-    if view.rivalry is not None:
-        scalars.append(view.rivalry)
+    scalars += [scalar for scalar in (view.rivalry, view.event_strength) if scalar is not None]
     width = axes * len(vectors)
     obs = arrays.empty(envs, goals, width + len(scalars))
     for number, vector in enumerate(vectors):

@@ -31,6 +31,7 @@ class Seats:
         self._rank = arrays.asarray(space.entity_subspace, arrays.float32)  # [N]
         self._home = arrays.asarray(_homes(space, subspace))  # [G]
         self.facts = arrays.asarray(space.facts)  # [M, F, D]
+        self.num_facts = subspaces * num_facts  # of the space, padding included
         self._first_fact = arrays.asarray(num_facts * subspace)  # [G] flat index
         self._basis = arrays.asarray(space.steering)  # [M, D, A]
         self._basis_rows = arrays.asarray(np.ascontiguousarray(np.swapaxes(space.steering, 1, 2)))  # [M, A, D]
@@ -78,14 +79,21 @@ class Seats:
         arrays, (envs, subspaces, _) = self._arrays, x.shape
         return arrays.take_rows(x, self.subspace + arrays.constant[row_starts, (envs, subspaces)])
 
-    def fact_coords(self, nearest: Array) -> Array:
-        """W^T f of facts by flat index: [E, G] -> [E, G, A]."""
-        return self._arrays.take_rows(self._fact_coords, nearest)
+    def fact_coords(self, nearest: Array, added: Array | None = None) -> Array:
+        """W^T f of facts by the flat index of `nearest_fact`: [E, G] -> [E, G, A]."""
+        xp, arrays = self._arrays.xp, self._arrays
+        if added is None:
+            return arrays.take_rows(self._fact_coords, nearest)
+        of_space = arrays.take_rows(self._fact_coords, xp.clip(nearest, None, self.num_facts - 1))
+        of_episode = self.project(arrays.take_rows(added, xp.clip(nearest - self.num_facts, 0, None)))
+        return xp.where((nearest >= self.num_facts)[..., None], of_episode, of_space)
 
-    def nearest_fact(self, creations: Array) -> tuple[Array, Array]:
+    def nearest_fact(self, creations: Array, added: Array | None = None) -> tuple[Array, Array]:
         """[E, G, D] unit -> flat index of the nearest own fact [E, G], and its distance in [0, 2] [E, G].
 
         The distance is taken between the vectors themselves: 2 - 2 cos loses half the digits near a fact.
+        `added` [E, M, B, D] holds facts that an episode added to those of the space (`State.added_facts`); they are
+        counted on from `num_facts`, world by world.
         """
         xp, arrays = self._arrays.xp, self._arrays
         likeness = self.times(creations, self._fact_columns)  # [E, G, F]
@@ -93,7 +101,21 @@ class Seats:
             likeness = likeness + self._padding
         nearest = likeness.argmax(axis=-1) + self._first_fact
         gap = creations - arrays.take_rows(self.facts, nearest)
-        return nearest, xp.sqrt(arrays.vecdot(gap, gap))
+        distance = xp.sqrt(arrays.vecdot(gap, gap))
+        if added is None:
+            return nearest, distance
+        other, farther = (x[..., 0] for x in self.nearest_added(creations[:, :, None], added))
+        return xp.where(farther < distance, other, nearest), xp.minimum(farther, distance)
+
+    def nearest_added(self, creations: Array, added: Array) -> tuple[Array, Array]:
+        """The same among the added facts [E, M, B, D] alone, for several creations of a seat: [E, G, L, D] -> [E, G, L]
+        twice."""
+        xp, arrays, (envs, subspaces, slots, dim) = self._arrays.xp, self._arrays, added.shape
+        own = self.of_subspace(added.reshape(envs, subspaces, -1)).reshape(envs, -1, slots, dim)
+        group = self.subspace + arrays.constant[row_starts, (envs, subspaces)]  # [E, G] row of [E, M]
+        row = slots * group[..., None] + xp.matmul(creations, own.mT).argmax(axis=-1)
+        gap = creations - arrays.take_rows(added, row)
+        return self.num_facts + row, xp.sqrt(arrays.vecdot(gap, gap))
 
 
 def _homes(space: MetaSpace, subspace: IntArray) -> IntArray:

@@ -32,6 +32,17 @@ class State:
     candidates: Array  # [E, U, K] creation indices shown in the last observation
     score: Array  # [E, U, K] q_hat . e of the candidates
 
+    @property
+    def added_facts(self) -> Array | None:
+        """[E, M, B, D] facts that events added in this episode; an empty slot repeats a fact of the space. None
+        where events add none."""
+        return self.own.get("events", {}).get("facts")
+
+    @property
+    def running_events(self) -> Array | None:
+        """[E, M, D] strength times direction of the event that runs in each subspace; None where events are off."""
+        return self.own.get("events", {}).get("running")
+
 
 @dataclass(frozen=True)
 class Actions:

@@ -45,7 +45,7 @@ class VectorEnv:
         self.observation_layouts: dict[str, Layout] = {
             "user_buddy": observations.user_layout(config.attention.num_candidates),
             "goal_buddy": observations.goal_layout(
-                config.goal_buddies.steering_dim, config.observations.goal_view == "market"
+                config.goal_buddies.steering_dim, config.observations.goal_view == "market", config.events.rate > 0
             ),
         }
         self.observation_spaces = {side: observation_space(self.observation_layouts[side]) for side in SIDES}

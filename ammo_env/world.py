@@ -13,6 +13,7 @@ from operator import add
 from typing import Any
 
 from ammo_env import attention, creations, memory, rewards
+from ammo_env import events as events  # importing it registers it
 from ammo_env import prototypes as prototypes  # importing it registers it
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
@@ -178,7 +179,7 @@ class World:
         state, config = self.state, self.config
         scale = config.goal_buddies.steering_scale
         made = creations.create(self.arrays, state.anchors, self.seats, actions.steering, scale)
-        nearest, error = self.seats.nearest_fact(made)
+        nearest, error = self.seats.nearest_fact(made, state.added_facts)
         return creations.publish(
             self.arrays, self._draws, state.corpus, (actions.steering, made, nearest, error), actions.willing,
             config.goal_buddies, config.observations.provenance_noise, state.now + 1,
@@ -222,10 +223,12 @@ class World:
         }
 
     def _move_humans(self, seen: Impression) -> None:
-        """Hidden preferences move, and beliefs know how fast they grow stale."""
+        """Hidden preferences move, and with them what counts as grounded; beliefs know how fast they grow stale."""
         state = self.state
         for name, force in self.forces.items():
             state.q, state.own[name] = force.move(self._draws, state, state.own[name], seen)
+        if state.added_facts is not None:
+            creations.reground(self.arrays, state.corpus, self.seats, state.added_facts)
         state.beliefs = self.belief.forget(state.beliefs)
 
     def _show(self) -> None:

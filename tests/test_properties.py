@@ -48,6 +48,7 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
         "humans": {"num_humans": number(1, 4), "drift_rho": share(0, 1),
                    "pool": draw(st.sampled_from(["train", "heldout"])),
                    "drift_mode": draw(st.sampled_from(["population", "isotropic"]))},
+        "events": draw(st.sampled_from([{}, {"rate": 0.5}, {"rate": 1.0, "reach": "all", "fact_slots": 2, "pull": 2.0}])),
         "attention": {"num_candidates": shown, "num_slots": number(1, shown), "fresh_share": share(0, 1),
                       "fresh": draw(st.sampled_from(["random", "newest"]))},
         "aipp": {"kind": draw(st.sampled_from(sorted(ORACLES))), "subspaces": faults},

@@ -20,6 +20,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "crowded": {"goal_buddies.shelf_size": 16},
     "clicks": {"aipp.kind": "click", "aipp.position_decay": 0.7, "aipp.bait": 0.3},
     "paper": {"knowledge.dim": 1536, "goal_buddies.num_goal_buddies": 16, "humans.num_humans": 16},
+    "events": {"events.rate": 0.04, "events.pull": 0.4, "events.fact_slots": 4, "humans.drift_rho": 1.0},
     "movielens": {"knowledge.source": "movielens", "knowledge.quality_share": 1.0},
     "movielens-taste": {"knowledge.source": "movielens", "knowledge.quality_share": 0.0},
 }

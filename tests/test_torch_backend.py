@@ -41,6 +41,9 @@ CASES: dict[str, dict[str, Any]] = {
         "rewards.energy_price": 0.1,
     },
     "nothing fresh": {"attention.fresh_share": 0.0},
+    "events": {"events.rate": 0.5},
+    "events that become facts": {"events.rate": 1.0, "events.reach": "all", "events.fact_slots": 2,
+                                 "observations.goal_view": "own_feedback"},
     **{f"belief {name}, late and scarce": {"beliefs.model": name, "aipp.subspaces": {0: {"kind": "click", "latency": 2},
        1: {"response": 0.5}}, "humans.drift_rho": 0.9} for name in sorted(BELIEFS)},
 }

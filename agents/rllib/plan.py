@@ -125,7 +125,8 @@ def side_history(world: AmmoConfig, side: str) -> HistorySource:
 def _layout(world: AmmoConfig, side: str) -> Layout:
     if side == "user_buddy":
         return user_layout(world.attention.num_candidates)
-    return goal_layout(world.goal_buddies.steering_dim, world.observations.goal_view == "market")
+    market = world.observations.goal_view == "market"
+    return goal_layout(world.goal_buddies.steering_dim, market, world.events.rate > 0)
 
 
 def _seated(settings: TrainingSettings, side: str, own: Mapping[str, Policy]) -> dict[str, Policy]:
