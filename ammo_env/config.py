@@ -19,6 +19,9 @@ class KnowledgeConfig(Section):
     path: str | None = Field(None, description="folder of a real data set; AMMO_DATA where it is not given")
     seed: int = Field(0, ge=0, description="seed of the space itself; episodes are seeded by reset(seed)")
     dim: int = Field(32, ge=2, le=4096, description="D, dimensions of the embedding space")
+    compress: int | None = Field(
+        None, ge=2, description="rank into which the space is rotated; the rank of its content costs nothing"
+    )
     num_subspaces: int = Field(4, ge=1, description="M, subspaces (topics)")
     facts_per_subspace: int = Field(
         32, ge=1, description="F, human-verified vectors per subspace (synthetic)"
@@ -225,6 +228,12 @@ class AmmoConfig(Section):
             raise ValueError(
                 f"attention.num_candidates={shown} > {live} live creations (num_goal_buddies * "
                 "shelf_size): lower num_candidates or add creations"
+            )
+        rank, axes = self.knowledge.compress, self.goal_buddies.steering_dim
+        if rank is not None and not axes <= rank <= self.knowledge.dim:
+            raise ValueError(
+                f"knowledge.compress={rank} must lie between goal_buddies.steering_dim={axes} and "
+                f"knowledge.dim={self.knowledge.dim}"
             )
         if self.goal_buddies.steering_dim > self.knowledge.dim:
             raise ValueError(

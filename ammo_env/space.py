@@ -7,13 +7,14 @@ drift work with a variance vector instead of a D x D matrix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
+from ammo_env.compression import content_basis, dot_bound, into, into_orthonormal
 from ammo_env.knowledge import Knowledge
 from ammo_env.settings import ConfigError
 
@@ -36,6 +37,49 @@ class MetaSpace:
     @property
     def dim(self) -> int:
         return int(self.facts.shape[-1])
+
+    def compress(self, rank: int) -> Compression:
+        """The same space in `rank` dimensions: exact where that is no less than the rank of its content.
+
+        Content are facts, entities and steering directions; what preferences have beyond them costs nothing but
+        their lengths, which are stretched to 1 again. The population's covariance is diagonal as before. Raises
+        `ConfigError` where the rank is below the steering dimensions or above D.
+        """
+        most, least = self.dim, self.steering.shape[-1]
+        if not least <= rank <= most:
+            raise ConfigError(f"knowledge.compress={rank} must lie in {least}..{most}: steering_dim to dim")
+        facts = self.facts[self.fact_mask]
+        directions = np.swapaxes(self.steering, 1, 2).reshape(-1, most)
+        basis, needed = content_basis(np.concatenate([facts, self.entities, directions]), self.people, rank)
+        people, of_people = into(basis, self.people)
+        mean, variance, axes = principal_axes(people)
+        grounded, of_facts = into(basis, self.facts)
+        entities, of_entities = into(basis, self.entities)
+        preferences, of_preferences = into(basis, self.preferences)
+        steering = np.stack([into_orthonormal(basis, columns) for columns in self.steering])  # [M, r, A]
+        content, preference = max(of_facts, of_entities), max(of_preferences, of_people)
+        space = replace(
+            self,
+            facts=_float32(grounded @ axes),
+            steering=_float32(np.swapaxes(np.swapaxes(steering, 1, 2) @ axes, 1, 2)),
+            entities=_float32(entities @ axes),
+            preferences=_float32(preferences @ axes),
+            people=_float32(people @ axes),
+            mean=mean,
+            variance=variance,
+        )
+        return Compression(space, needed, dot_bound(content, content), dot_bound(content, preference), preference**2)
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A compressed MetaSpace, and what it cost; bounds hold for any two vectors of a kind, float32 rounding apart."""
+
+    space: MetaSpace
+    content_rank: int  # the smallest rank that costs nothing
+    content_bound: float  # on the absolute error of a dot product of facts and entities
+    preference_bound: float  # on the absolute error of a dot product of a fact or an entity and a preference
+    preference_loss: float  # the greatest share of a preference's squared length that lay outside
 
 
 def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaSpace:
@@ -62,7 +106,7 @@ def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaS
     )
 
 
-def principal_axes(preferences: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def principal_axes(preferences: NDArray[np.floating]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean [D] and variances [D] in principal coordinates; the rotation [D, D] (columns, largest first)."""
     mean = preferences.mean(axis=0, dtype=np.float64)
     centred = preferences - mean
@@ -88,6 +132,10 @@ def steering_basis(facts: FloatArray, steering_dim: int) -> FloatArray:
         )
     _, _, directions = np.linalg.svd(facts, full_matrices=len(facts) < steering_dim)
     return np.ascontiguousarray(_fixed_signs(directions[:steering_dim].T), dtype=np.float32)
+
+
+def _float32(x: NDArray[Any]) -> FloatArray:
+    return np.ascontiguousarray(x, dtype=np.float32)
 
 
 def _fixed_signs(columns: NDArray[Any]) -> NDArray[Any]:

@@ -24,7 +24,7 @@ from ammo_env.memory import Impression
 from ammo_env.seats import Seats
 from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge
-from ammo_env.space import MetaSpace, build_space
+from ammo_env.space import Compression, MetaSpace, build_space
 from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
 
 RETRIEVAL_SIZE = 1 << 18  # scores that retrieval looks at together: what fits into a core's cache
@@ -46,9 +46,7 @@ class World:
         self.config, self.num_envs = config, num_envs
         self.arrays = arrays if arrays is not None else get_arrays("numpy")
         buddies = config.goal_buddies
-        self.space = space or build_space(
-            load_knowledge(config.knowledge), buddies.steering_dim, config.humans.pool == "heldout"
-        )
+        self.space, self.compression = (space, None) if space else _make_space(config)
         self.num_goals, self.num_humans = buddies.num_goal_buddies, config.humans.num_humans
         self.num_live = self.num_goals * buddies.shelf_size
         self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
@@ -246,3 +244,13 @@ class World:
         score = arrays.xp.matmul(state.beliefs.mean[:, people], state.corpus.vectors.mT)
         found = attention.retrieve(arrays, self._draws, score, state.corpus.born, self.config.attention)
         return found, arrays.take(score, found + arrays.constant[row_starts, score.shape])
+
+
+def _make_space(config: AmmoConfig) -> tuple[MetaSpace, Compression | None]:
+    """The MetaSpace that a configuration names, and what compressing it cost where it says so."""
+    steering_dim, heldout = config.goal_buddies.steering_dim, config.humans.pool == "heldout"
+    space = build_space(load_knowledge(config.knowledge), steering_dim, heldout)
+    if config.knowledge.compress is None:
+        return space, None
+    compression = space.compress(config.knowledge.compress)
+    return compression.space, compression

@@ -36,7 +36,7 @@ MPE_CYCLES = 25
 
 
 def main() -> None:
-    """Measure and print five tables."""
+    """Measure and print six tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="a quarter of the repeats, and at most 1,000 agents")
     quick = parser.parse_args().quick
@@ -47,6 +47,7 @@ def main() -> None:
     print_peer(repeats)
     print_batches(repeats)
     print_dimensions(max(repeats // 4, 3))
+    print_compression(max(repeats // 4, 3))
     print_backends(max(repeats // 4, 3))
 
 
@@ -81,6 +82,17 @@ def print_dimensions(repeats: int) -> None:
     for envs in (1, 16):
         cases = {f"D = {dim}": batch_block(metaspace_v0.vec_env(envs, dim=dim), 16) for dim in DIMENSIONS}
         print_table(f"vec_env({envs})", measure(cases, repeats), f"D = {DIMENSIONS[0]}")
+
+
+def print_compression(repeats: int) -> None:
+    """The paper scenario as it is, and in the rank of its content."""
+    rank = 384  # 4 x 32 facts and 256 entities
+    for envs in (1, 16):
+        cases = {
+            name: batch_block(metaspace_v0.vec_env(envs, "paper", **settings), 16)
+            for name, settings in {"D = 1536": {}, f"compress = {rank}": {"compress": rank}}.items()
+        }
+        print_table(f"paper, vec_env({envs})", measure(cases, repeats), "D = 1536")
 
 
 def print_backends(repeats: int) -> None:
