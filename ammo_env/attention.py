@@ -1,13 +1,14 @@
 """Attention: which candidates a user buddy is shown, and how its choice becomes a slate.
 
 Retrieval is one function, `retrieve`, so that an exact scan and an index are interchangeable. The K
-candidates are a semantic share (largest q_hat . e, best first) followed by a fresh share (random or newest)
-of creations that the semantic share does not hold. A slate never holds a creation twice: a repeated choice
-leaves that slot empty.
+candidates are retrieved in shares, one after the other, each from what those before it left, so that nothing is
+shown twice: *semantic* (largest q_hat . e, best first), *social* (what the neighbours' humans just liked), *fresh*
+(random or newest). A slate never holds a creation twice: a repeated choice leaves that slot empty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,32 +26,66 @@ class Slates:
     filled: Array  # [E, U, S] bool
 
 
-def retrieve(arrays: Any, draws: Any, scores: Array, born: Array, config: AttentionConfig) -> Array:
-    """Candidates [E, U, K] from belief scores [E, U, C] and publication rounds [E, C]; no creation twice."""
-    count = round(config.num_candidates * config.fresh_share)
-    known = config.num_candidates - count
-    order = arrays.ranked(scores, known)
-    if count == 0:
-        return order[..., :known]
-    if config.fresh == "newest":
-        others = order[..., known:] + arrays.constant[row_starts, (len(born), 1, born.shape[-1])]
-        tie = draws.uniform(*others.shape)
-        fresh = arrays.top_k(arrays.take(born, others) + tie, count)
-    else:
-        fresh = _spread_out(arrays, draws, scores.shape, known, count)
-    fresh = arrays.take(order, fresh + known + arrays.constant[row_starts, scores.shape])
-    return arrays.xp.concat([order[..., :known], fresh], axis=-1)
+@dataclass(frozen=True)
+class Sought:
+    """What retrieval goes by, for some of the humans of all worlds."""
+
+    scores: Array  # [E, U, C] belief scores q_hat . e
+    born: Array  # [E, C] publication rounds
+    endorsed: Array | None = None  # [E, U, C] by the neighbours' humans; None without a network
 
 
-def _spread_out(arrays: Any, draws: Any, shape: tuple[int, int, int], known: int, count: int) -> Array:
-    """Systematic sampling of `count` of the C - known other ranks: evenly spaced from a random start, [E, U, count].
+# share(arrays, draws, sought, order, taken, count) -> order'. `order` [E, U, C] holds every creation once, those of the
+# shares before in its first `taken` places; the share puts its own `count` behind them, best first.
+Share = Callable[[Any, Any, Sought, Array, int, int], Array]
+
+
+def retrieve(arrays: Any, draws: Any, sought: Sought, config: AttentionConfig) -> Array:
+    """Candidates [E, U, K], no creation twice: the semantic share, then the social, then the fresh one."""
+    shown = config.num_candidates
+    fresh = round(shown * config.fresh_share)
+    social = min(round(shown * config.social_share), shown - fresh)
+    taken = shown - fresh - social
+    order = arrays.ranked(sought.scores, taken)
+    unknown = newest if config.fresh == "newest" else spread_out
+    for count, share in ((social, endorsed), (fresh, unknown)):
+        if count:
+            order, taken = share(arrays, draws, sought, order, taken, count), taken + count
+    return order[..., :taken]
+
+
+def endorsed(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, count: int) -> Array:
+    """What the neighbours' humans liked most; among equals, what the shares before would have taken next."""
+    left = order[..., taken:]
+    liking = arrays.take(sought.endorsed, left + arrays.constant[row_starts, sought.scores.shape])
+    first = arrays.ranked(liking, count)
+    chosen = arrays.take(left, first + arrays.constant[row_starts, tuple(left.shape)])
+    return arrays.xp.concat([order[..., :taken], chosen], axis=-1)
+
+
+def newest(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, count: int) -> Array:
+    """The latest publications, ties at random; what is left behind is not kept, so this share is the last."""
+    born, left = sought.born, order[..., taken:]
+    others = left + arrays.constant[row_starts, (len(born), 1, born.shape[-1])]
+    tie = draws.uniform(*others.shape)
+    return _behind(arrays, order, taken, arrays.top_k(arrays.take(born, others) + tie, count))
+
+
+def spread_out(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, count: int) -> Array:
+    """Systematic sampling of `count` of the other ranks: evenly spaced from a random start; a last share as well.
 
     Each rank is as likely as any other, and none is drawn twice.
     """
-    envs, humans, live = shape
-    others = live - known
+    envs, humans, live = order.shape
+    others = live - taken
     start = arrays.as_int(draws.uniform(envs, humans, 1) * others)
-    return (start + others // count * arrays.constant[np.arange, count]) % others
+    return _behind(arrays, order, taken, (start + others // count * arrays.constant[np.arange, count]) % others)
+
+
+def _behind(arrays: Any, order: Array, taken: int, places: Array) -> Array:
+    """The first `taken` of the order, then those at `places` [E, U, count] of the rest."""
+    chosen = arrays.take(order, places + taken + arrays.constant[row_starts, order.shape])
+    return arrays.xp.concat([order[..., :taken], chosen], axis=-1)
 
 
 def form_slates(arrays: Any, candidates: Array, positions: Array) -> Slates:

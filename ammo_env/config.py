@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ammo_env.settings import Section, build
+from ammo_env.social_settings import SocialConfig
 
 
 class KnowledgeConfig(Section):
@@ -104,6 +105,18 @@ class AttentionConfig(Section):
         0.25, ge=0, le=1, description="share of the K that is fresh; the rest is semantic"
     )
     fresh: Literal["random", "newest"] = Field("random", description="what the fresh share holds")
+    social_share: float = Field(
+        0.0, ge=0, le=1, description="share of the K that neighbours' humans just liked (needs social.network)"
+    )
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> AttentionConfig:
+        if self.fresh_share + self.social_share > 1.0 + 1e-9:
+            raise ValueError(
+                f"attention.fresh_share={self.fresh_share} + attention.social_share={self.social_share} > 1: the rest "
+                "is the semantic share, so lower one of them"
+            )
+        return self
 
 
 class AippFaults(Section):
@@ -207,6 +220,7 @@ class AmmoConfig(Section):
     goal_buddies: GoalBuddyConfig = GoalBuddyConfig()
     humans: HumanConfig = HumanConfig()
     events: EventConfig = EventConfig()
+    social: SocialConfig = SocialConfig()
     attention: AttentionConfig = AttentionConfig()
     aipp: AippConfig = AippConfig()
     beliefs: BeliefConfig = BeliefConfig()
@@ -247,4 +261,5 @@ class AmmoConfig(Section):
                     f"{self.knowledge.num_subspaces} (0..{self.knowledge.num_subspaces - 1})"
                 )
             self.aipp.of_subspace(index)
+        self.social.check(self.humans.num_humans, self.attention.social_share)
         return self

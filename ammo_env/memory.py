@@ -23,6 +23,7 @@ FEW_GROUPS = 64
 class Impression:
     """One round's slates as they were shown, with the answers that are under way."""
 
+    item: Array  # [E, U, S] shelf place 0..C-1 of the creations shown; meaningless where not filled
     vectors: Array  # [E, U, S, D] the creations shown (a copy: shelves move on)
     creator: Array  # [E, U, S] goal buddy that made the item
     provenance: Array  # [E, U, S] noisy view of its grounding error, as the user buddy was shown it

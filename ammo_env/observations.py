@@ -26,6 +26,7 @@ CANDIDATE_FEATURES = (
     "provenance",  # noisy view of the grounding error
     "valid",  # 1 where the candidate may be chosen
 )
+ENDORSED_FEATURES = (*CANDIDATE_FEATURES[:-1], "endorsement", "valid")  # with a network: what neighbours just liked
 CONTEXT_FEATURES = (
     "time",  # round / T
     "answer_rate",  # decayed mean answer
@@ -75,11 +76,15 @@ class Layout:
         return obs[..., self.slices[name]].reshape(*obs.shape[:-1], *self.shapes[name])
 
 
-def user_layout(num_candidates: int) -> Layout:
-    """Observation of a user buddy: per-candidate features [K, Fc], then a context [Fx]."""
+def user_layout(num_candidates: int, endorsed: bool = False) -> Layout:
+    """Observation of a user buddy: per-candidate features [K, Fc], then a context [Fx].
+
+    `endorsed`: candidates have the feature "endorsement", before "valid"; so it is where humans have neighbours.
+    """
+    features = ENDORSED_FEATURES if endorsed else CANDIDATE_FEATURES
     return Layout(
-        {"candidates": (num_candidates, len(CANDIDATE_FEATURES)), "context": (len(CONTEXT_FEATURES),)},
-        {"candidates": CANDIDATE_FEATURES, "context": CONTEXT_FEATURES},
+        {"candidates": (num_candidates, len(features)), "context": (len(CONTEXT_FEATURES),)},
+        {"candidates": features, "context": CONTEXT_FEATURES},
     )
 
 
@@ -100,6 +105,7 @@ class CandidateView:
     vectors: Array  # [E, U, K, D], a copy
     score: Array  # [E, U, K] q_hat . e
     creator: Array  # [E, U, K]
+    endorsement: Array | None = None  # [E, U, K] by the neighbours' humans; None without a network
 
 
 def observe_user_buddies(
@@ -117,7 +123,7 @@ def observe_user_buddies(
     mean, variance = belief
     vectors, record = view.vectors, memory.by_creator
     heard = take(record, view.creator[:, None] + arrays.constant[row_starts, record.shape])  # [E, 2, U, K]
-    width = shown * len(CANDIDATE_FEATURES)
+    width = shown * (len(CANDIDATE_FEATURES) + (view.endorsement is not None))
     obs = arrays.empty(envs, humans, width + len(CONTEXT_FEATURES))
     features = obs[..., :width].reshape(envs, humans, shown, -1)  # a view
     features[..., 0] = view.score
@@ -129,7 +135,9 @@ def observe_user_buddies(
     features[..., 5] = (now - take(corpus.born, view.flat)) * (1.0 / rounds)
     features[..., 6] = take(corpus.popularity, view.flat)
     features[..., 7] = take(corpus.provenance, view.flat)
-    features[..., 8] = 1.0
+    if view.endorsement is not None:
+        features[..., 8] = view.endorsement
+    features[..., -1] = 1.0
     context = obs[..., width:]
     context[..., 0] = now / rounds
     context[..., 1] = memory.answer_rate

@@ -43,7 +43,7 @@ class VectorEnv:
         self.arrays = self.world.arrays
         self.num_agents = {"user_buddy": self.world.num_humans, "goal_buddy": self.world.num_goals}
         self.observation_layouts: dict[str, Layout] = {
-            "user_buddy": observations.user_layout(config.attention.num_candidates),
+            "user_buddy": observations.user_layout(config.attention.num_candidates, config.social.connected),
             "goal_buddy": observations.goal_layout(
                 config.goal_buddies.steering_dim, config.observations.goal_view == "market", config.events.rate > 0
             ),
@@ -152,6 +152,7 @@ class VectorEnv:
             vectors=arrays.take_rows(state.corpus.vectors, flat),
             score=state.score,
             creator=arrays.take(world.seats.owner, state.candidates),
+            endorsement=self._endorsement(),
         )
         self._goal_view = look_around(arrays, world.seats, state, self._anchored, self.config)
         belief = (state.beliefs.mean, state.beliefs.variance)
@@ -165,3 +166,11 @@ class VectorEnv:
                 self.config.goal_buddies.energy_cap, state.now, rounds,
             ),
         }  # fmt: skip
+
+    def _endorsement(self) -> Array | None:
+        """[E, U, K] how much the neighbours' humans just liked the candidates; None without a network."""
+        state, arrays = self.world.state, self.arrays
+        if "endorsement" not in state.own:
+            return None
+        endorsed = state.own["endorsement"]["endorsed"]
+        return arrays.take(endorsed, state.candidates + self.world.human_row)

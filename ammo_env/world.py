@@ -13,14 +13,17 @@ from operator import add
 from typing import Any
 
 from ammo_env import attention, creations, memory, rewards
-from ammo_env import events as events  # importing it registers it
-from ammo_env import prototypes as prototypes  # importing it registers it
+from ammo_env import endorsement as endorsement  # importing it registers it
+from ammo_env import events as events
+from ammo_env import prototypes as prototypes
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import make_forces
+from ammo_env.listeners import Arrival, make_listeners
 from ammo_env.memory import Impression
+from ammo_env.network import make_network
 from ammo_env.seats import Seats
 from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge
@@ -52,7 +55,9 @@ class World:
         self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
         self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
+        self.network = make_network(self.arrays, config, self.space)
         self.forces = make_forces(self.arrays, config, self.space)
+        self.listeners = make_listeners(self.arrays, config, self.seats)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
@@ -93,11 +98,14 @@ class World:
             beliefs=self.belief.prior(envs, people),
             memory=memory.empty_memory(arrays, envs, people, self.num_goals, groups, dim),
             under_way=[],
-            own={name: force.begin(draws, q) for name, force in self.forces.items()},
+            own={} if self.network is None else {"network": self.network.begin(draws, q, human)},
             utility=arrays.zeros(0),
             score=arrays.zeros(0),
             candidates=arrays.zeros(0),
         )
+        state = self._state
+        state.own |= {name: force.begin(draws, q) for name, force in self.forces.items()}
+        state.own |= {name: listener.begin(state) for name, listener in self.listeners.items()}
         self._show()
 
     def step(self, actions: Actions) -> Round:
@@ -150,6 +158,7 @@ class World:
         feedback = self.aipp.ask(self._draws, utility, error, slates.filled, subspace)
         vectors = arrays.take_rows(corpus.vectors, row)
         impression = Impression(
+            item=slates.items,
             vectors=vectors,
             creator=arrays.take(self.seats.owner, slates.items),
             provenance=arrays.take(corpus.provenance, row),
@@ -187,7 +196,7 @@ class World:
         """Answers that arrive now reach beliefs and memory; returns their mean per human [E, U]."""
         arrays, state, xp = self.arrays, self.state, self.arrays.xp
         state.under_way = [*state.under_way, impression][-1 - self.aipp.latencies[-1] :]
-        total, count = 0.0, 0.0
+        total, count, arrivals = 0.0, 0.0, []
         for latency in self.aipp.latencies:
             if latency >= len(state.under_way):
                 continue
@@ -198,6 +207,9 @@ class World:
             group = sent.feedback.subspace if market else sent.creator
             answers, number = memory.hear(arrays, state.memory, sent, arrived, group)
             total, count = total + answers, count + number
+            arrivals.append(Arrival(sent, arrived, latency))
+        for name, listener in self.listeners.items():
+            state.own[name] = listener.hear(state, state.own[name], arrivals)
         if isinstance(count, float):
             return arrays.zeros(self.num_envs, self.num_humans)
         return total / xp.maximum(count, 1.0)
@@ -242,7 +254,9 @@ class World:
         """Candidates of some of the humans, and their belief scores, each [E, people, K]."""
         arrays, state = self.arrays, self.state
         score = arrays.xp.matmul(state.beliefs.mean[:, people], state.corpus.vectors.mT)
-        found = attention.retrieve(arrays, self._draws, score, state.corpus.born, self.config.attention)
+        endorsed = state.own["endorsement"]["endorsed"][:, people] if "endorsement" in state.own else None
+        sought = attention.Sought(score, state.corpus.born, endorsed)
+        found = attention.retrieve(arrays, self._draws, sought, self.config.attention)
         return found, arrays.take(score, found + arrays.constant[row_starts, score.shape])
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.attention import form_slates, retrieve
+from ammo_env.attention import Sought, form_slates, retrieve
 from ammo_env.config import AttentionConfig
 
 ARRAYS = NumpyArrays()
@@ -20,7 +20,7 @@ def shown(seed: int = 0, **settings: object) -> tuple[NDArray[np.int64], NDArray
     scores = rng.standard_normal((E, U, C)).astype(np.float32)
     born = rng.integers(10, size=(E, C)).astype(np.float32)
     config = AttentionConfig.model_validate({"num_candidates": 8, **settings})
-    return retrieve(ARRAYS, NumpyDraws(seed), scores, born, config), scores, born
+    return retrieve(ARRAYS, NumpyDraws(seed), Sought(scores, born), config), scores, born
 
 
 @pytest.mark.parametrize("fresh", ["random", "newest"])
@@ -54,7 +54,7 @@ def test_random_fresh_candidates_are_uniform() -> None:
     config = AttentionConfig(num_candidates=8, fresh_share=0.25)
     draws, counts, rounds = NumpyDraws(1), np.zeros(C), 500
     for _ in range(rounds):
-        fresh = retrieve(ARRAYS, draws, scores, np.zeros((E, C), np.float32), config)[..., 6:]
+        fresh = retrieve(ARRAYS, draws, Sought(scores, np.zeros((E, C), np.float32)), config)[..., 6:]
         counts += np.bincount(fresh.reshape(-1), minlength=C)
     assert counts[:6].sum() == 0
     # Worlds are independent, the humans of a world share an order: count worlds, not humans.

@@ -52,7 +52,7 @@ def answers(items: Any, values: Any, provenance: Any) -> Impression:
     vectors = np.asarray(items, np.float32)[None, None]
     there = np.ones(vectors.shape[:3], bool)
     return Impression(
-        vectors=vectors, creator=np.zeros(there.shape, np.int64), filled=there,
+        item=np.zeros(there.shape, np.int64), vectors=vectors, creator=np.zeros(there.shape, np.int64), filled=there,
         provenance=np.asarray(provenance, np.float32)[None, None],
         feedback=Feedback(np.asarray(values, np.float32)[None, None], there, np.zeros(there.shape, np.int64)),
     )  # fmt: skip

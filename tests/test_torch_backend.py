@@ -44,6 +44,8 @@ CASES: dict[str, dict[str, Any]] = {
     "events": {"events.rate": 0.5},
     "events that become facts": {"events.rate": 1.0, "events.reach": "all", "events.fact_slots": 2,
                                  "observations.goal_view": "own_feedback"},
+    **{f"{network} network, social share": {"social.network": network, "attention.social_share": 0.3, "aipp.latency": 1,
+       "humans.drift_rho": 0.9} for network in ("similar", "random", "ring")},
     **{f"belief {name}, late and scarce": {"beliefs.model": name, "aipp.subspaces": {0: {"kind": "click", "latency": 2},
        1: {"response": 0.5}}, "humans.drift_rho": 0.9} for name in sorted(BELIEFS)},
 }

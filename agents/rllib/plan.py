@@ -124,7 +124,7 @@ def side_history(world: AmmoConfig, side: str) -> HistorySource:
 
 def _layout(world: AmmoConfig, side: str) -> Layout:
     if side == "user_buddy":
-        return user_layout(world.attention.num_candidates)
+        return user_layout(world.attention.num_candidates, world.social.connected)
     market = world.observations.goal_view == "market"
     return goal_layout(world.goal_buddies.steering_dim, market, world.events.rate > 0)
 
