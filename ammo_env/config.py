@@ -122,16 +122,34 @@ class AttentionConfig(Section):
 class AippFaults(Section):
     """How a human's answer departs from the truth; every subspace may override these."""
 
-    kind: str = Field("rating", description="a registered oracle: rating, click, choice")
+    kind: str = Field(
+        "rating", description="a registered oracle: rating, click, choice, pairwise, cascade"
+    )
     noise: float = Field(0.5, ge=0, description="standard deviation added to the affinity, utility units")
     bait: float = Field(
         0.3, description="affinity = e.q + bait * grounding_error: false content pleases more"
     )
     response: float = Field(1.0, ge=0, le=1, description="probability that an item is answered at all")
     latency: int = Field(0, ge=0, description="rounds until an answer arrives")
+    inconsistency: float = Field(
+        0.0, ge=0, le=1, description="probability that an opinion is a mood, uniform in [-1, 1], whatever the item"
+    )
+    human_bias: float = Field(
+        0.0, ge=0, description="standard deviation over humans of a constant added to opinions: harsh or kind"
+    )
+    human_scale: float = Field(
+        0.0, ge=0, le=3, description="standard deviation over humans of the log of a factor on opinions"
+    )
+    creator_bias: float = Field(
+        0.0, ge=0, description="standard deviation over goal buddies of a constant added to opinions: fame"
+    )
     position_decay: float = Field(0.7, gt=0, le=1, description="click: slot k is examined with this ** k")
-    sharpness: float = Field(4.0, gt=0, description="click, choice: slope of the response in utility")
-    threshold: float = Field(0.4, description="click: utility of an even chance; choice: utility of no click")
+    sharpness: float = Field(
+        4.0, gt=0, description="slope of the response in utility (all kinds but rating)"
+    )
+    threshold: float = Field(
+        0.4, description="click, cascade: utility of an even chance; choice: utility of no click"
+    )
 
 
 class AippConfig(AippFaults):

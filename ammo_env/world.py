@@ -16,7 +16,7 @@ from ammo_env import attention, creations, memory, rewards
 from ammo_env import endorsement as endorsement  # importing it registers it
 from ammo_env import events as events
 from ammo_env import prototypes as prototypes
-from ammo_env.aipp import Aipp
+from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
 from ammo_env.config import AmmoConfig
@@ -105,6 +105,7 @@ class World:
         )
         state = self._state
         state.own |= {name: force.begin(draws, q) for name, force in self.forces.items()}
+        state.own |= self.aipp.begin(draws, envs, people, self.num_goals)
         state.own |= {name: listener.begin(state) for name, listener in self.listeners.items()}
         self._show()
 
@@ -155,12 +156,14 @@ class World:
         utility = arrays.take(state.utility, slates.items + self.human_row)
         error = arrays.take(corpus.grounding_error, row)
         subspace = arrays.take(self.seats.subspace_of_creation, slates.items)
-        feedback = self.aipp.ask(self._draws, utility, error, slates.filled, subspace)
+        creator = arrays.take(self.seats.owner, slates.items)
+        question = Question(utility, error, slates.filled, subspace, creator)
+        feedback = self.aipp.ask(self._draws, question, state.own)
         vectors = arrays.take_rows(corpus.vectors, row)
         impression = Impression(
             item=slates.items,
             vectors=vectors,
-            creator=arrays.take(self.seats.owner, slates.items),
+            creator=creator,
             provenance=arrays.take(corpus.provenance, row),
             filled=slates.filled,
             feedback=feedback,

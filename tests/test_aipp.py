@@ -1,158 +1,34 @@
-"""AiPP: the contract that every registered oracle inherits, each oracle by hand, and the faults by subspace."""
+"""AiPP: affinities and faults by subspace, mixed kinds, and feedback that comes late or never."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from ammo_env.aipp import ORACLES, Aipp, Feedback, PreferenceOracle, make_oracle
+from ammo_env.aipp import Aipp, Feedback, Question
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.config import AippConfig, AippFaults
-from ammo_env.settings import ConfigError, build
+from ammo_env.config import AippConfig
+from ammo_env.oracles import ORACLES
+from ammo_env.settings import build
+from ammo_env.vector import VectorEnv
 
 ARRAYS = NumpyArrays()
-Floats = NDArray[np.float32]
-
-
-def oracle_of(kind: str, **settings: Any) -> PreferenceOracle:
-    return make_oracle(ARRAYS, AippFaults.model_validate({"kind": kind, **settings}))
-
-
-def slate(seed: int, shape: tuple[int, ...] = (5, 3, 4)) -> tuple[Floats, NDArray[np.bool_]]:
-    """Utilities in [-1, 1] and slots that hold an item, three quarters of them."""
-    rng = np.random.default_rng(seed)
-    return rng.uniform(-1.0, 1.0, shape).astype(np.float32), rng.random(shape) < 0.75
-
-
-@pytest.mark.parametrize("kind", sorted(ORACLES))
-@pytest.mark.parametrize("settings", [{}, {"noise": 0.0}, {"sharpness": 1.0, "threshold": -0.3, "position_decay": 1.0}])
-class TestOracleContract:
-    """What a belief and a world rely on, whatever the oracle."""
-
-    def test_answers_and_models_are_finite_float32_of_the_slate(self, kind: str, settings: dict[str, Any]) -> None:
-        oracle, (utility, present) = oracle_of(kind, **settings), slate(0)
-        uniform = np.random.default_rng(1).random(utility.shape, dtype=np.float32)
-        parts = oracle.answer(utility, present, uniform), *oracle.expectation(utility, present)
-        for part in parts:
-            assert part.shape == utility.shape
-            assert part.dtype == np.float32
-            assert np.isfinite(part).all()
-
-    def test_the_variance_is_positive(self, kind: str, settings: dict[str, Any]) -> None:
-        """A belief divides by it: at least 1e-4, also where the mean is certain."""
-        utility = np.array([[-1.0, 1.0, 30.0, -30.0]], np.float32)
-        _, _, variance = oracle_of(kind, **settings).expectation(utility, np.ones((1, 4), bool))
-        assert (variance >= 1e-4).all()
-
-    def test_the_expectation_is_the_mean_of_the_answers(self, kind: str, settings: dict[str, Any]) -> None:
-        """200,000 answers to the same slate: within 4 standard errors where an item is present."""
-        oracle, (utility, present) = oracle_of(kind, **settings), slate(2, (1, 2, 4))
-        uniform = np.random.default_rng(3).random((200_000, 2, 4), dtype=np.float32)
-        shape = uniform.shape
-        answers = oracle.answer(np.broadcast_to(utility, shape), np.broadcast_to(present, shape), uniform)
-        mean, _, _ = oracle.expectation(utility, present)
-        error = answers.std(axis=0) / np.sqrt(shape[0]) + 1e-6
-        gap = np.abs(answers.mean(axis=0, dtype=np.float64) - mean[0])
-        assert (gap <= 4 * error)[present[0]].all()
-
-    def test_the_slope_is_the_derivative_of_the_expectation(self, kind: str, settings: dict[str, Any]) -> None:
-        """Central difference in each slot's own utility, step 1e-2: within 1e-3 of the slope."""
-        oracle, (utility, present) = oracle_of(kind, **settings), slate(4)
-        _, slope, _ = oracle.expectation(utility, present)
-        for slot in range(utility.shape[-1]):
-            nudge = np.zeros(utility.shape[-1], np.float32)
-            nudge[slot] = 1e-2
-            above, below = (oracle.expectation(utility + s * nudge, present)[0][..., slot] for s in (1, -1))
-            difference = (above - below) / 2e-2
-            np.testing.assert_allclose(difference[present[..., slot]], slope[..., slot][present[..., slot]], atol=1e-3)
-
-    def test_a_better_item_is_answered_better(self, kind: str, settings: dict[str, Any]) -> None:
-        """Slopes are never negative: more utility, at least as good an answer on average."""
-        oracle, (utility, present) = oracle_of(kind, **settings), slate(5)
-        assert (oracle.expectation(utility, present)[1] >= 0).all()
-
-    def test_extremes_do_not_overflow(self, kind: str, settings: dict[str, Any]) -> None:
-        """Sharpness 1e4 and utilities of 1e3 stay finite, without a warning."""
-        oracle = oracle_of(kind, **{**settings, "sharpness": 1e4})
-        utility = np.array([[-1e3, 1e3, 0.0]], np.float32)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            parts = oracle.expectation(utility, np.ones((1, 3), bool))
-        assert all(np.isfinite(part).all() for part in parts)
-
-    def test_absent_items_do_not_matter(self, kind: str, settings: dict[str, Any]) -> None:
-        """Whatever stands in an empty slot, the answers to the others are the same."""
-        oracle, (utility, present) = oracle_of(kind, **settings), slate(6)
-        uniform = np.random.default_rng(7).random(utility.shape, dtype=np.float32)
-        other = np.where(present, utility, 5.0).astype(np.float32)
-        for first, second in zip(
-            (oracle.answer(utility, present, uniform), *oracle.expectation(utility, present)),
-            (oracle.answer(other, present, uniform), *oracle.expectation(other, present)),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(first[present], second[present])
-
-
-def test_the_oracles_that_ship() -> None:
-    assert set(ORACLES) >= {"rating", "click", "choice"}
-
-
-def test_an_unknown_oracle_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"aipp\.kind 'ratng' is not known; there are: choice, click, rating"):
-        oracle_of("ratng")
-
-
-def test_a_rating_is_the_affinity() -> None:
-    """y = a, slope 1, variance noise^2 = .25."""
-    utility, present = slate(0)
-    oracle = oracle_of("rating", noise=0.5)
-    np.testing.assert_array_equal(oracle.answer(utility, present, utility), utility)
-    mean, slope, variance = oracle.expectation(utility, present)
-    np.testing.assert_array_equal(mean, utility)
-    assert (slope == 1.0).all()
-    assert (variance == 0.25).all()
-
-
-def test_click_probabilities_by_hand() -> None:
-    """decay .7, sharpness 4, threshold .4: slot k at utility .4 is clicked with .7^k / 2; at .65 with .7^k .731059."""
-    oracle = oracle_of("click")
-    even, better = (oracle.expectation(np.full((1, 4), u, np.float32), np.ones((1, 4), bool)) for u in (0.4, 0.65))
-    np.testing.assert_allclose(even[0], [[0.5, 0.35, 0.245, 0.1715]], atol=1e-6)
-    np.testing.assert_allclose(even[1], [[1.0, 0.7, 0.49, 0.343]], atol=1e-6)
-    np.testing.assert_allclose(even[2], [[0.25, 0.2275, 0.184975, 0.14208775]], atol=1e-6)
-    np.testing.assert_allclose(better[0], 0.73105858 * np.array([[1.0, 0.7, 0.49, 0.343]]), atol=1e-6)
-
-
-def test_choice_probabilities_by_hand() -> None:
-    """sharpness ln 2 / .1, threshold .4: utilities (.4, .5, .3, absent .9) weigh 1, 2, .5 against 1 for no click."""
-    oracle = oracle_of("choice", sharpness=float(np.log(2) / 0.1), threshold=0.4)
-    present = np.array([[True, True, True, False]])
-    mean, slope, _ = oracle.expectation(np.array([[0.4, 0.5, 0.3, 0.9]], np.float32), present)
-    np.testing.assert_allclose(mean, [[1 / 4.5, 2 / 4.5, 0.5 / 4.5, 0.0]], atol=1e-5)
-    np.testing.assert_allclose(slope, np.log(2) / 0.1 * mean * (1 - mean), atol=1e-4)
-
-
-def test_at_most_one_item_is_chosen() -> None:
-    utility, present = slate(0, (2000, 1, 4))
-    uniform = np.random.default_rng(0).random(utility.shape, dtype=np.float32)
-    answers = oracle_of("choice").answer(utility, present, uniform)
-    assert set(np.unique(answers)) == {0.0, 1.0}
-    assert answers.sum(axis=-1).max() == 1
-    assert answers[~present].sum() == 0
-    assert (answers.sum(axis=-1) == 0).any(), "no click is an option"
+MakeEnv = Callable[..., VectorEnv]
+RandomActions = Callable[..., Any]
 
 
 def ask(config: dict[str, Any], utility: float, error: float, shape: tuple[int, ...] = (4000, 2, 3)) -> Feedback:
-    """Many equal impressions; slot s shows an item of subspace s, the last slot is empty."""
+    """Many equal impressions; slot s shows an item of subspace s by goal buddy s, the last slot is empty."""
     aipp = Aipp(ARRAYS, build(AippConfig, config), 3)
     filled = np.broadcast_to(np.array([True, True, False]), shape)
-    subspace = np.broadcast_to(np.arange(3), shape)
+    place = np.broadcast_to(np.arange(3), shape)
     utilities, errors = np.full(shape, utility, np.float32), np.full(shape, error, np.float32)
-    return aipp.ask(NumpyDraws(0), utilities, errors, filled, subspace)
+    draws = NumpyDraws(0)
+    own = aipp.begin(draws, shape[0], shape[1], 3)
+    return aipp.ask(draws, Question(utilities, errors, filled, place, place), own)
 
 
 def test_affinity_is_utility_plus_bait_plus_noise() -> None:
@@ -224,3 +100,89 @@ def test_the_same_stream_gives_the_same_answers() -> None:
     first, second = ask({"kind": "click", "response": 0.5}, 0.3, 0.1), ask({"kind": "click", "response": 0.5}, 0.3, 0.1)
     np.testing.assert_array_equal(first.value, second.value)
     np.testing.assert_array_equal(first.answered, second.answered)
+
+
+# Every kind and every fault in one world, each subspace with its own.
+MIXED: dict[str, Any] = {
+    "knowledge.num_subspaces": len(ORACLES),
+    "goal_buddies.num_goal_buddies": 2 * len(ORACLES),
+    "attention.num_candidates": 2 * len(ORACLES),
+    "attention.num_slots": len(ORACLES),
+    "aipp.subspaces": {
+        index: {"kind": kind, "latency": index, "response": 1.0 - 0.1 * index, "human_bias": 0.1 * index,
+                "human_scale": 0.05 * index, "creator_bias": 0.1 * index, "inconsistency": 0.05 * index}
+        for index, kind in enumerate(sorted(ORACLES))
+    },
+}  # fmt: skip
+
+
+def test_all_kinds_and_faults_mix(small_env: MakeEnv, random_actions: RandomActions) -> None:
+    """Every subspace is answered in its own kind: ratings are real numbers, all others 0 or 1; of each something is
+    heard, and everything stays finite."""
+    env = small_env(20, MIXED)
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    heard: dict[str, list[float]] = {kind: [] for kind in ORACLES}
+    for _ in range(8):
+        env.step(random_actions(env, rng))
+        assert env.last_round is not None
+        feedback = env.last_round.impression.feedback
+        assert not (feedback.answered & ~env.last_round.impression.filled).any()
+        assert (feedback.value[~feedback.answered] == 0).all()
+        for index, kind in enumerate(sorted(ORACLES)):
+            heard[kind] += feedback.value[feedback.answered & (feedback.subspace == index)].tolist()
+    for kind, values in heard.items():
+        assert len(values) > 100, kind
+        assert (set(values) == {0.0, 1.0}) == (kind != "rating"), kind
+    assert np.isfinite(env.world.state.beliefs.mean).all()
+
+
+def test_pairs_are_formed_within_an_aipp(small_env: MakeEnv, random_actions: RandomActions) -> None:
+    """In a mixed world the comparisons answered in a slate are an even number, half of them won."""
+    env = small_env(20, {**MIXED, "aipp.subspaces": {0: {"kind": "pairwise"}, 1: {"kind": "click"}}})
+    env.reset(seed=0)
+    env.step(random_actions(env, np.random.default_rng(0)))
+    assert env.last_round is not None
+    feedback = env.last_round.impression.feedback
+    compared = feedback.answered & (feedback.subspace == 0)
+    assert compared.any()
+    np.testing.assert_array_equal(2 * (feedback.value * compared).sum(axis=-1), compared.sum(axis=-1))
+
+
+def test_feedback_that_comes_after_the_end(small_env: MakeEnv, random_actions: RandomActions) -> None:
+    """Latency 9 in an episode of 8 rounds: the world plays to its end, nothing is ever heard, and the belief is the
+    prior to the last bit; with latency 7 exactly the answers of the first round arrive, in the last."""
+    for latency, arrives in ((9, False), (8, False), (7, True)):
+        env = small_env(3, {"aipp.latency": latency, "rewards.user_buddy": "feedback"})
+        env.reset(seed=0)
+        prior = env.world.belief.prior(3, 4)
+        rng = np.random.default_rng(0)
+        for now in range(8):
+            _, rewards, _, truncations, _ = env.step(random_actions(env, rng))
+            beliefs = env.world.state.beliefs
+            learnt = bool((beliefs.mean != prior.mean).any() or (beliefs.variance != prior.variance).any())
+            assert learnt == (arrives and now == 7), (latency, now)
+            assert bool(rewards["user_buddy"].any()) == learnt
+        assert truncations.all()
+
+
+def test_answers_of_different_latency_arrive_each_in_its_time(
+    small_env: MakeEnv, random_actions: RandomActions
+) -> None:
+    """Latency 0 in subspace 0 and 3 in subspace 1: in round t what is heard is round t's answers there and round t-3's
+    here, by number and by sum to 1e-4."""
+    env = small_env(3, {"aipp.subspaces": {1: {"latency": 3}}})
+    env.reset(seed=0)
+    rng, asked = np.random.default_rng(0), []
+    for now in range(8):
+        before = env.world.state.memory.by_creator.copy()
+        env.step(random_actions(env, rng))
+        assert env.last_round is not None
+        asked.append(env.last_round.impression.feedback)
+        due = [(asked[now], 0)] + ([(asked[now - 3], 1)] if now >= 3 else [])
+        arrived = [(f.value, f.answered & (f.subspace == place)) for f, place in due]
+        heard = (env.world.state.memory.by_creator - before).sum(axis=(2, 3))  # [E, 2]: sum and number
+        number = sum(there.sum(axis=(1, 2)) for _, there in arrived)
+        total = sum((value * there).sum(axis=(1, 2), dtype=np.float64) for value, there in arrived)
+        np.testing.assert_array_equal(heard[:, 1], number)
+        np.testing.assert_allclose(heard[:, 0], total, atol=1e-4)

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ammo_env.aipp import ORACLES
 from ammo_env.config import AmmoConfig
+from ammo_env.oracles import ORACLES
 from ammo_env.scenarios import load_config
 from ammo_env.state import Round, snapshot
 from ammo_env.vector import SIDES, VectorEnv
@@ -35,7 +35,9 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
     subspaces = number(1, 3)
     faults = {
         index: {"kind": draw(st.sampled_from(sorted(ORACLES))), "noise": share(0, 2), "bait": share(-1, 1),
-                "response": share(0, 1), "latency": number(0, 3), "sharpness": share(0.125, 50)}
+                "response": share(0, 1), "latency": number(0, 3), "sharpness": share(0.125, 50),
+                "inconsistency": share(0, 1), "human_bias": share(0, 1), "human_scale": share(0, 1),
+                "creator_bias": share(0, 1)}
         for index in range(number(0, subspaces))
     }  # fmt: skip
     return load_config("default", {

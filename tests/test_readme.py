@@ -15,8 +15,8 @@ from agents.evaluation import Arena, evaluate_user_buddies, scripted_cast
 from agents.population_folder import write_population
 from agents.run_config import RunConfig
 from ammo_env import metaspace_v0
-from ammo_env.aipp import ORACLES
 from ammo_env.config import AmmoConfig
+from ammo_env.oracles import ORACLES
 from ammo_env.scenarios import load_config, scenario_names
 from ammo_env.settings import dotted_keys
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ammo_env.aipp import ORACLES
 from ammo_env.arrays import NumpyDraws
 from ammo_env.arrays_torch import TorchArrays
 from ammo_env.beliefs import BELIEFS
+from ammo_env.oracles import ORACLES
 from ammo_env.state import snapshot
 from ammo_env.vector import VectorEnv
 
@@ -32,6 +32,11 @@ CASES: dict[str, dict[str, Any]] = {
     "mixed, late and scarce": {
         "aipp.subspaces": {0: {"kind": "click", "latency": 2}, 1: {"kind": "choice", "response": 0.5}},
         "attention.fresh": "newest",
+    },
+    "faulty humans": {
+        "aipp.human_bias": 0.3,
+        "aipp.creator_bias": 0.3,
+        "aipp.subspaces": {0: {"inconsistency": 0.5, "kind": "cascade"}, 1: {"human_scale": 0.3, "kind": "pairwise"}},
     },
     "own feedback, zero prior": {
         "observations.goal_view": "own_feedback",
