@@ -16,7 +16,7 @@ from ammo_env.social_settings import SocialConfig
 class KnowledgeConfig(Section):
     """What the MetaSpace is made of, drawn or read once per world and shared by all worlds of a batch."""
 
-    source: str = Field("synthetic", description="a registered knowledge source: synthetic, movielens")
+    source: str = Field("synthetic", description="a registered knowledge source: synthetic, movielens, lastfm")
     path: str | None = Field(None, description="folder of a real data set; AMMO_DATA where it is not given")
     seed: int = Field(0, ge=0, description="seed of the space itself; episodes are seeded by reset(seed)")
     dim: int = Field(32, ge=2, le=4096, description="D, dimensions of the embedding space")
@@ -46,9 +46,11 @@ class KnowledgeConfig(Section):
         1.0,
         ge=0,
         le=1,
-        description="share of the mean preference that is kept: 0 is the taste-only world (movielens)",
+        description="share of the mean preference that is kept: 0 is the taste-only world (real data)",
     )
-    min_ratings: int = Field(20, ge=1, description="ratings that a film needs to be an entity (movielens)")
+    min_ratings: int = Field(
+        20, ge=1, description="ratings (listeners) that a film (an artist) needs to be an entity (real data)"
+    )
 
 
 class GoalBuddyConfig(Section):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
 from ammo_env.config import KnowledgeConfig
 
@@ -45,3 +47,14 @@ def knowledge_source(name: str) -> Callable[[Source], Source]:
         return source
 
     return register
+
+
+def padded_facts(
+    vectors: FloatArray, subspace: IntArray, num_subspaces: int
+) -> tuple[FloatArray, BoolArray]:
+    """Facts [M, F, D] and their mask [M, F] from vectors [N, D] by subspace [N]: in order, zeros behind them."""
+    size = np.bincount(subspace, minlength=num_subspaces)
+    mask = np.arange(size.max()) < size[:, None]
+    facts = np.zeros((*mask.shape, vectors.shape[1]), dtype=np.float32)
+    facts[mask] = vectors[np.argsort(subspace, kind="stable")]
+    return facts, mask

@@ -103,15 +103,24 @@ def random_actions() -> Callable[[VectorEnv, np.random.Generator], Actions]:
     return draw
 
 
-@pytest.fixture(scope="session")
-def movielens_folder() -> Path:
-    """MovieLens 100K: AMMO_DATA, or ../shared/data beside the repository; skipped where there is neither."""
+def _data_folder(title: str, inner: str, marker: str) -> Path:
+    """Real data: in AMMO_DATA, or in ../shared/data beside the repository; skipped where it is in neither."""
     beside = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
     for folder in (Path(os.environ["AMMO_DATA"]) if "AMMO_DATA" in os.environ else beside, beside):
-        for place in (folder, folder / "ml-100k"):
-            if (place / "u.data").is_file():
+        for place in (folder, folder / inner):
+            if (place / marker).is_file():
                 return place
-    pytest.skip("MovieLens 100K is not here: set AMMO_DATA to the folder that holds u.data")
+    pytest.skip(f"{title} is not here: set AMMO_DATA to the folder that holds {marker}")
+
+
+@pytest.fixture(scope="session")
+def movielens_folder() -> Path:
+    return _data_folder("MovieLens 100K", "ml-100k", "u.data")
+
+
+@pytest.fixture(scope="session")
+def lastfm_folder() -> Path:
+    return _data_folder("Last.fm 2K", "lastfm-2k", "artists.dat")
 
 
 class _NoBodies:
@@ -207,6 +216,7 @@ def made_up_run() -> MadeUpRun:
 def scenario(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every scenario by name; those on real data are skipped where the data is missing."""
     name: str = request.param
-    if name.startswith("movielens"):
-        monkeypatch.setenv("AMMO_DATA", str(request.getfixturevalue("movielens_folder")))
+    for data in ("movielens", "lastfm"):
+        if name.startswith(data):
+            monkeypatch.setenv("AMMO_DATA", str(request.getfixturevalue(f"{data}_folder")))
     return name

@@ -7,19 +7,19 @@ the licence forbids redistribution.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from ammo_env.arrays import BoolArray, FloatArray, IntArray
+from ammo_env.arrays import BoolArray, IntArray
 from ammo_env.config import KnowledgeConfig
+from ammo_env.datasets.folders import data_folder
 from ammo_env.datasets.genres import Groups, assign_films, genre_groups
 from ammo_env.datasets.grouplens import SOURCE, Ratings, read_movielens, stamp
-from ammo_env.datasets.preferences import Fit, fit_preferences, solve_people, unit
-from ammo_env.knowledge import Knowledge, knowledge_source
+from ammo_env.datasets.preferences import Fit, fit_preferences, scale_quality, solve_people, unit
+from ammo_env.knowledge import Knowledge, knowledge_source, padded_facts
 from ammo_env.settings import ConfigError
 
 
@@ -75,9 +75,9 @@ def movielens_knowledge(
     kept = np.flatnonzero(np.bincount(ratings.film, minlength=len(ratings.titles)) >= min_ratings)
     groups, subspace = _subspaces(ratings.film_genres[kept], num_subspaces, min_ratings)
     entities = people.fit.items[kept]
-    facts, fact_mask = _padded(entities, subspace, num_subspaces)
+    facts, fact_mask = padded_facts(entities, subspace, num_subspaces)
     mean = unit(people.fit.preferences[people.train].mean(axis=0))
-    preferences = _scale_quality(people.fit.preferences, mean, quality_share)
+    preferences = scale_quality(people.fit.preferences, mean, quality_share)
     return Knowledge(
         facts=facts,
         fact_mask=fact_mask,
@@ -95,19 +95,7 @@ def find_folder(path: str | None) -> Path:
 
     Raises FileNotFoundError where neither is given or there is no such folder.
     """
-    named = path or os.environ.get("AMMO_DATA")
-    if not named:
-        raise FileNotFoundError(
-            "MovieLens needs its data: say where it is with --set knowledge.path=<folder> or the environment "
-            f"variable AMMO_DATA. {SOURCE}"
-        )
-    folder = Path(named).expanduser()
-    inner = folder / "ml-100k"
-    found = inner if inner.is_dir() and not (folder / "u.data").is_file() else folder
-    if not found.is_dir():
-        name = "knowledge.path" if path else "AMMO_DATA"
-        raise FileNotFoundError(f"{name}: there is no folder {folder}. {SOURCE}")
-    return found.resolve()
+    return data_folder(path, "MovieLens", "ml-100k", "u.data", SOURCE)
 
 
 @dataclass(frozen=True)
@@ -175,17 +163,3 @@ def _subspaces(film_genres: BoolArray, num_subspaces: int, min_ratings: int) -> 
             f"films have at least min_ratings={min_ratings} ratings; lower num_subspaces or min_ratings"
         )
     return groups, subspace
-
-
-def _padded(entities: FloatArray, subspace: IntArray, num_subspaces: int) -> tuple[FloatArray, BoolArray]:
-    """Facts [M, F, D] and their mask [M, F]: the entities of each subspace, zeros behind them."""
-    size = np.bincount(subspace, minlength=num_subspaces)
-    mask = np.arange(size.max()) < size[:, None]
-    facts = np.zeros((*mask.shape, entities.shape[1]), dtype=np.float32)
-    facts[mask] = entities[np.argsort(subspace, kind="stable")]
-    return facts, mask
-
-
-def _scale_quality(preferences: FloatArray, mean: FloatArray, quality_share: float) -> FloatArray:
-    """normalise(q − (1 − s)·(q·μ)·μ) for preferences [P, D] and the unit mean direction μ [D]."""
-    return unit(preferences - (1.0 - quality_share) * (preferences @ mean)[:, None] * mean)

@@ -60,6 +60,11 @@ def unit(x: NDArray[np.floating]) -> FloatArray:
     return np.asarray(x / length, dtype=np.float32)
 
 
+def scale_quality(preferences: FloatArray, mean: FloatArray, quality_share: float) -> FloatArray:
+    """normalise(q − (1 − s)·(q·μ)·μ) for preferences [P, D] and the unit mean direction μ [D]."""
+    return unit(preferences - (1.0 - quality_share) * (preferences @ mean)[:, None] * mean)
+
+
 def fit_preferences(
     person: IntArray,
     item: IntArray,
