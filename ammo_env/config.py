@@ -78,6 +78,22 @@ class HumanConfig(Section):
     drift_mode: Literal["population", "isotropic"] = Field(
         "population", description="wander among what people like, or isotropically (exactly rho)"
     )
+    interests: int = Field(1, ge=1, description="I, interests of a human, who likes an item by the best of them")
+    latent_interests: int = Field(
+        0, ge=0, description="how many of them the human does not know of until an item awakens them"
+    )
+    awakening: float = Field(
+        0.5, ge=-1, lt=1, description="a latent interest awakens when its human is shown an item with e.q above this"
+    )
+
+    @model_validator(mode="after")
+    def _one_interest_is_known(self) -> HumanConfig:
+        if self.latent_interests >= self.interests:
+            raise ValueError(
+                f"humans.latent_interests={self.latent_interests} >= humans.interests={self.interests}: the first "
+                "interest is always known, so raise interests or lower latent_interests"
+            )
+        return self
 
 
 class EventConfig(Section):

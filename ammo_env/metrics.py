@@ -18,6 +18,7 @@ from ammo_env.state import Round, State
 # A creation farther than this from its nearest fact counts as misinformation: half the distance of strangers at 60
 # degrees, and about twice the distance at which an honest goal buddy is born.
 MISINFORMATION = 0.5
+NOTHING_CONSUMED = 1e-4  # a mean of unit vectors this short is a rounding error of 0
 
 
 def gini(shares: Array) -> FloatArray:
@@ -64,14 +65,33 @@ def mean_where(values: Array, present: Array) -> FloatArray:
     return np.asarray(total / np.maximum(count, 1), dtype=np.float32)
 
 
+def serendipity(utility: Array, believed: Array, vectors: Array, consumed: Array, filled: Array) -> FloatArray:
+    """How much better than expected what was shown is: mean over the filled slots of
+
+        max(0, u(e) - max(0, q_hat.e, e.c))
+
+    utility u and believed q_hat.e [E, U, S], before the answers; vectors [E, U, S, D]; consumed [E, U, D], what the
+    human recently saw, of which c is the direction (0 where it saw nothing). -> [E] in [0, 1], 0 for empty slates.
+    An item counts as far as it is relevant and neither the belief nor the recent consumption suggests it: the form of
+    Murakami, Mori & Orihara 2008, max(prediction - primitive prediction, 0), with the truth in place of the prediction
+    and the two expectations as the primitive one (Ge, Delgado-Battenfeld & Jannach 2010 judge what a primitive model
+    does not predict by its usefulness; survey: Kaminskas & Bridge 2016).
+    """
+    length = np.linalg.norm(consumed, axis=-1, keepdims=True)
+    direction = np.where(length > NOTHING_CONSUMED, consumed / np.maximum(length, NOTHING_CONSUMED), 0.0)
+    expected = np.maximum(np.maximum(believed, np.vecdot(vectors, direction[:, :, None, :])), 0.0)
+    return mean_where(np.maximum(utility - expected, 0.0), filled)
+
+
 def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[str, FloatArray]:
-    """Every metric of the round that has just been played, per world [E].
+    """Every metric of the round that has just been played, per world [E]; e.q is that of a human's best interest.
 
     regret, random_regret, retrieval_regret: means over humans of R, R_bar and of best-of-corpus minus best-of-shown.
     engagement: mean answer given. welfare: mean true e.q of the slots. misinformation: mean grounding error of what
     was seen; misinformation_rate: share of it above `MISINFORMATION`. exposure_gini, coverage: of creators by this
     round's exposure. diversity: within slates. novelty: mean 1 - cos(item, recent consumption before it).
-    polarisation: of hidden preferences. preference_gap: mean |q - q_hat|. published: share of goal buddies.
+    serendipity: see there. polarisation: of hidden preferences. preference_gap: mean |q - q_hat|. published: share of
+    goal buddies. discoveries (only with several interests): how many awoke, mean over humans, 0..latent_interests.
     """
     judged, impression = happened.judgement, happened.impression
     utility, filled = to_numpy(judged.utility), to_numpy(impression.filled)
@@ -85,18 +105,22 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     seen = slate_sum(vectors, filled) * ((1.0 - DECAY) / filled.shape[-1])
     before = (to_numpy(state.memory.recent) - seen) / DECAY
     q, believed = to_numpy(state.q), to_numpy(state.beliefs.mean)
-    return {
+    place = (candidates[:, :, None, :] == to_numpy(happened.items)[..., None]).argmax(axis=-1)  # [E, U, S]
+    score, shown_utility = np.take_along_axis(to_numpy(happened.score), place, -1), to_numpy(judged.shown_utility)
+    found = {"discoveries": to_numpy(state.own["interests"]["found"]).mean(axis=-1)} if "interests" in state.own else {}
+    return found | {
         "regret": to_numpy(judged.regret).mean(axis=-1),
         "random_regret": to_numpy(judged.random_regret).mean(axis=-1),
         "retrieval_regret": (to_numpy(judged.best) - best_shown).mean(axis=-1),
         "engagement": mean_where(to_numpy(impression.feedback.value), to_numpy(impression.feedback.answered)),
-        "welfare": mean_where(to_numpy(judged.shown_utility), filled),
+        "welfare": mean_where(shown_utility, filled),
         "misinformation": mean_where(error, filled),
         "misinformation_rate": mean_where((error > MISINFORMATION).astype(np.float32), filled),
         "exposure_gini": gini(by_goal),
         "coverage": (by_goal > 0).mean(axis=-1, dtype=np.float32),
         "diversity": intra_slate_diversity(vectors, filled).mean(axis=-1),
         "novelty": mean_where(1.0 - np.vecdot(vectors, before[:, :, None, :]), filled),
+        "serendipity": serendipity(shown_utility, score, vectors, before, filled),
         "polarisation": polarisation(q),
         "preference_gap": np.linalg.norm(q - believed, axis=-1).mean(axis=-1),
         "published": to_numpy(happened.published).mean(axis=-1, dtype=np.float32),

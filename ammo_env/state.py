@@ -22,13 +22,13 @@ class State:
     entity: Array  # [E, G] entity index of each goal buddy's seat
     anchors: Array  # [E, G, D]
     human: Array  # [E, U] index in the pool
-    q: Array  # [E, U, D] hidden preferences, unit
+    q: Array  # [E, U, D] hidden preferences, unit; with several interests (interests.py) the main one
     corpus: Corpus
     beliefs: Beliefs
     memory: Memory
     under_way: list[Impression]  # impressions whose answers may still arrive, newest last
     own: dict[str, dict[str, Array]]  # what features that are on keep from round to round, by feature and name
-    utility: Array  # [E, U, C] e.q of the live corpus, hidden
+    utility: Array  # [E, U, C] e.q of the live corpus (the best interest's), hidden
     candidates: Array  # [E, U, K] creation indices shown in the last observation
     score: Array  # [E, U, K] q_hat . e of the candidates
 
@@ -77,6 +77,7 @@ class Round:
 
     now: int
     candidates: Array  # [E, U, K] what was shown to the user buddies
+    score: Array  # [E, U, K] q_hat . e of the candidates when they were shown
     items: Array  # [E, U, S] creation indices of the slates
     impression: Impression
     judgement: Judgement

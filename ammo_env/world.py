@@ -21,6 +21,7 @@ from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import make_forces
+from ammo_env.interests import make_interests
 from ammo_env.listeners import Arrival, make_listeners
 from ammo_env.memory import Impression
 from ammo_env.network import make_network
@@ -58,6 +59,7 @@ class World:
         self.network = make_network(self.arrays, config, self.space)
         self.forces = make_forces(self.arrays, config, self.space)
         self.listeners = make_listeners(self.arrays, config, self.seats)
+        self.interests = make_interests(self.arrays, config, self.space)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
@@ -107,11 +109,13 @@ class World:
         state.own |= {name: force.begin(draws, q) for name, force in self.forces.items()}
         state.own |= self.aipp.begin(draws, envs, people, self.num_goals)
         state.own |= {name: listener.begin(state) for name, listener in self.listeners.items()}
+        if self.interests is not None:
+            state.own["interests"] = self.interests.begin(draws, q)
         self._show()
 
     def step(self, actions: Actions) -> Round:
         """One round of every world."""
-        state, candidates = self.state, self.state.candidates
+        state, candidates, score = self.state, self.state.candidates, self.state.score
         slates = attention.form_slates(self.arrays, candidates, actions.positions)
         impression, judgement = self._ask_and_judge(slates)
         published = self._publish(actions)
@@ -121,7 +125,7 @@ class World:
         state.now += 1
         self._show()
         totals = {side: reduce(add, parts.values()) for side, parts in terms.items()}
-        return Round(state.now - 1, candidates, slates.items, impression, judgement, published, terms, totals)
+        return Round(state.now - 1, candidates, score, slates.items, impression, judgement, published, terms, totals)
 
     def get_state(self) -> dict[str, Any]:
         """A deep copy of everything that a continuation depends on."""
@@ -157,9 +161,12 @@ class World:
         error = arrays.take(corpus.grounding_error, row)
         subspace = arrays.take(self.seats.subspace_of_creation, slates.items)
         creator = arrays.take(self.seats.owner, slates.items)
-        question = Question(utility, error, slates.filled, subspace, creator)
+        vectors, felt = arrays.take_rows(corpus.vectors, row), utility
+        if self.interests is not None:
+            own = state.own["interests"]
+            felt, state.own["interests"] = self.interests.meet(own, state.q, vectors, slates.filled)
+        question = Question(felt, error, slates.filled, subspace, creator)
         feedback = self.aipp.ask(self._draws, question, state.own)
-        vectors = arrays.take_rows(corpus.vectors, row)
         impression = Impression(
             item=slates.items,
             vectors=vectors,
@@ -248,6 +255,8 @@ class World:
         """The next candidates, and the utilities that the next round will be judged by."""
         state, xp = self.state, self.arrays.xp
         state.utility = xp.matmul(state.q, state.corpus.vectors.mT)
+        if self.interests is not None:
+            state.utility = self.interests.utility(state.own["interests"], state.utility, state.corpus.vectors)
         shown = [self._retrieve(people) for people in self._crowds]
         state.candidates, state.score = (
             shown[0] if len(shown) == 1 else (xp.concat(part, axis=1) for part in zip(*shown, strict=True))

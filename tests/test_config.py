@@ -107,6 +107,7 @@ def test_action_kinds_follow_continuous_unless_a_side_is_set(
         ({"user_buddy": "slate"}, ["ambiguous", "rewards.user_buddy or actions.user_buddy", "whole key"]),
         ({"num_slots": 17}, ["attention.num_slots=17 > attention.num_candidates=16", "lower num_slots"]),
         ({"num_candidates": 65}, ["attention.num_candidates=65 > 64 live creations", "add creations"]),
+        ({"latent_interests": 1}, ["latent_interests=1 >= humans.interests=1", "raise interests"]),
         ({"dim": 7}, ["goal_buddies.steering_dim=8 > knowledge.dim=7", "lower steering_dim or raise dim"]),
         ({"aipp.subspaces.4.noise": 0.1}, ["subspace 4", "there are 4 (0..3)"]),
         ({"num_slots": 0}, ["attention.num_slots", "greater than or equal to 1", "got 0"]),

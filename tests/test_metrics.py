@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from ammo_env import metaspace_v0
-from ammo_env.metrics import MISINFORMATION, Meter, gini, intra_slate_diversity, mean_where, polarisation
+from ammo_env.metrics import (
+    MISINFORMATION,
+    Meter,
+    gini,
+    intra_slate_diversity,
+    mean_where,
+    polarisation,
+    serendipity,
+)
 
 
 def test_gini_of_equal_single_and_no_exposure() -> None:
@@ -33,6 +41,37 @@ def test_mean_where_ignores_what_is_absent() -> None:
     values = np.array([[[2.0, 4.0]], [[8.0, 1.0]], [[1.0, 1.0]]])
     present = np.array([[[True, True]], [[True, False]], [[False, False]]])
     np.testing.assert_allclose(mean_where(values, present), [3.0, 8.0, 0.0])
+
+
+def test_serendipity_by_hand() -> None:
+    """Consumption points along x. Items x, y, y: e.c = 1, 0, 0; u = .9, .7, -.2; believed .1, .3, -.5: gains 0 (just
+    like what was seen), .4 and 0 (irrelevant). Before any consumption the first gains .8; empty slots and slates count
+    nothing."""
+    x, y = [1.0, 0.0], [0.0, 1.0]
+    utility, believed = np.array([[[0.9, 0.7, -0.2]]]), np.array([[[0.1, 0.3, -0.5]]])
+    vectors, all_three = np.array([[[x, y, y]]]), np.ones((1, 1, 3), bool)
+    consumed, nothing = np.array([[[0.2, 0.0]]]), np.zeros((1, 1, 2))
+    assert serendipity(utility, believed, vectors, consumed, all_three)[0] == pytest.approx(0.4 / 3)
+    assert serendipity(utility, believed, vectors, nothing, all_three)[0] == pytest.approx((0.8 + 0.4) / 3)
+    first = np.array([[[True, False, False]]])
+    assert serendipity(utility, believed, vectors, nothing, first)[0] == pytest.approx(0.8)
+    assert serendipity(utility, believed, vectors, nothing, ~all_three)[0] == 0.0
+    # Whoever already believes the truth is not surprised.
+    assert serendipity(utility, utility, vectors, nothing, all_three)[0] == 0.0
+
+
+def test_serendipity_expects_what_was_believed_before_the_answers() -> None:
+    """In the first round nothing was consumed and q_hat is the prior: recomputed from the world as it was shown."""
+    env = metaspace_v0.vec_env(2)
+    env.reset(0)
+    state = env.world.state
+    believed, utility = (x @ state.corpus.vectors.swapaxes(1, 2) for x in (state.beliefs.mean, state.q))
+    shown = state.candidates[..., :4]
+    gain = utility - np.maximum(believed, 0.0)
+    expected = np.maximum(np.take_along_axis(gain, shown, -1), 0.0).mean(axis=(1, 2))
+    env.step({"user_buddy": np.broadcast_to(np.arange(4), (2, 8, 4)), "goal_buddy": np.zeros((2, 16), int)})
+    np.testing.assert_allclose(env.measure()["serendipity"], expected, atol=1e-5)
+    assert expected.min() > 0.01
 
 
 def test_a_meter_divides_sums_and_splits_the_episode() -> None:
@@ -74,7 +113,7 @@ def test_what_a_world_measures_is_in_range(backend: str) -> None:
         assert all(values.shape == (3,) and np.isfinite(values).all() for values in metrics.values())
         assert (metrics["retrieval_regret"] >= 0).all()
         assert (metrics["retrieval_regret"] <= metrics["regret"] + 1e-5).all()
-        for name in ("misinformation_rate", "exposure_gini", "coverage", "polarisation", "published"):
+        for name in ("misinformation_rate", "exposure_gini", "coverage", "serendipity", "polarisation", "published"):
             assert ((metrics[name] >= 0) & (metrics[name] <= 1)).all(), name
         assert ((metrics["preference_gap"] > 0) & (metrics["preference_gap"] < 2)).all()
         happened = env.last_round

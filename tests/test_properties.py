@@ -48,6 +48,7 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
                          "steering_scale": draw(st.sampled_from([0.0, 0.1, 0.5, 2.0])), "energy_cap": share(0.5, 3),
                          "publish_cost": share(0, 2), "energy_regrowth": share(0, 1)},
         "humans": {"num_humans": number(1, 4), "drift_rho": share(0, 1),
+                   **draw(st.sampled_from([{}, {"interests": 2}, {"interests": 3, "latent_interests": 2}])),
                    "pool": draw(st.sampled_from(["train", "heldout"])),
                    "drift_mode": draw(st.sampled_from(["population", "isotropic"]))},
         "events": draw(st.sampled_from([{}, {"rate": 0.5},

@@ -21,6 +21,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "clicks": {"aipp.kind": "click", "aipp.position_decay": 0.7, "aipp.bait": 0.3},
     "paper": {"knowledge.dim": 1536, "goal_buddies.num_goal_buddies": 16, "humans.num_humans": 16},
     "events": {"events.rate": 0.04, "events.pull": 0.4, "events.fact_slots": 4, "humans.drift_rho": 1.0},
+    "latent": {"humans.interests": 3, "humans.latent_interests": 2, "humans.awakening": 0.6},
     "movielens": {"knowledge.source": "movielens", "knowledge.quality_share": 1.0},
     "movielens-taste": {"knowledge.source": "movielens", "knowledge.quality_share": 0.0},
 }

@@ -47,6 +47,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "nothing fresh": {"attention.fresh_share": 0.0},
     "events": {"events.rate": 0.5},
+    "latent interests": {"humans.interests": 4, "humans.latent_interests": 2, "humans.drift_rho": 0.9},
     "events that become facts": {"events.rate": 1.0, "events.reach": "all", "events.fact_slots": 2,
                                  "observations.goal_view": "own_feedback"},
     **{f"{network} network, social share": {"social.network": network, "attention.social_share": 0.3, "aipp.latency": 1,
