@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.baselines import GOAL_BASELINES, GRIDS, USER_BASELINES
+from agents.baselines import DEFAULT_CAST, GOAL_BASELINES, GRIDS, USER_BASELINES
 from agents.matchmaking import assign_seats
 from agents.policy import Policy, Turn, take_turn
 from ammo_env.config import AmmoConfig
@@ -64,8 +64,8 @@ class Cast(Policy):
 
 
 def scripted_cast() -> dict[str, Policy]:
-    """The goal-side scripts, a quarter of the seats each: the opponents that everything is compared with by default."""
-    return {name: maker() for name, maker in GOAL_BASELINES.items()}
+    """Four goal-side scripts, a quarter of the seats each: the opponents wherever nothing else is said."""
+    return {name: GOAL_BASELINES[name]() for name in DEFAULT_CAST}
 
 
 def evaluate_user_buddies(

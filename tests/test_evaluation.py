@@ -82,4 +82,5 @@ def test_baselines_by_name() -> None:
     for text, message in wrong:
         with pytest.raises(ValueError, match=message):
             make_user_baseline(text)
-    assert set(GOAL_BASELINES) == {"random_script", "truthful", "chaser", "clickbait"}
+    assert list(scripted_cast()) == ["random_script", "truthful", "chaser", "clickbait"]
+    assert set(GOAL_BASELINES) >= set(scripted_cast())

@@ -1,0 +1,104 @@
+"""User-side baselines: bandits, friends, and the all-knowing oracle. Each scores the candidates it is shown; the S best
+scores fill the slate, in whatever action kind the environment uses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import Turn
+
+TIE_BREAK = 1e-6  # utility units: equal scores are broken at random, not by retrieval order
+
+
+class ScorePolicy:
+    """A user-side policy given by a score per candidate, [E, U, K]."""
+
+    side = "user_buddy"
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def act(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        scores = self.scores(turn, rng)
+        scores = np.where(turn.mask, scores + TIE_BREAK * rng.random(scores.shape), -np.inf)
+        attention = turn.env.config.attention
+        if turn.env.config.actions.user_mode == "scores":
+            bounded = scores / (1.0 + np.abs(scores))  # monotone into [-1, 1]: the same slate
+            return np.where(turn.mask, bounded, -1.0).astype(np.float32)
+        best = np.argsort(-scores, axis=-1)[..., : attention.num_slots]
+        return best[..., 0] if attention.num_slots == 1 else best
+
+
+def feature(turn: Turn, name: str) -> NDArray[Any]:
+    layout = turn.env.observation_layouts["user_buddy"]
+    table: NDArray[Any] = layout.block(turn.obs, "candidates")
+    return table[..., layout.candidate_features.index(name)]
+
+
+class RandomSlate(ScorePolicy):
+    """A uniformly random slate of the candidates shown."""
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return rng.random(turn.mask.shape)
+
+
+class Greedy(ScorePolicy):
+    """The S largest q_hat . e."""
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return feature(turn, "score")
+
+
+class Softmax(ScorePolicy):
+    """Plackett-Luce over q_hat . e / temperature (Gumbel top-S)."""
+
+    def __init__(self, temperature: float = 0.1) -> None:
+        self.temperature = temperature
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return feature(turn, "score") + self.temperature * rng.gumbel(size=turn.mask.shape)
+
+
+class LinUCB(ScorePolicy):
+    """q_hat . e + width * sd(q . e). Source: Li et al. 2010; the posterior is the environment's belief."""
+
+    def __init__(self, width: float = 0.5) -> None:
+        self.width = width
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return feature(turn, "score") + self.width * feature(turn, "uncertainty")
+
+
+class Thompson(ScorePolicy):
+    """theta . e with theta ~ N(q_hat, width^2 * variance), one draw per human and round (Agrawal & Goyal
+    2013).
+
+    Reads the buddy's own belief and the shown candidates' vectors from the world, nothing hidden.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        self.width = width
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        world, to_numpy = turn.env.world, turn.env.arrays.to_numpy
+        state = world.state
+        spread = np.sqrt(to_numpy(state.beliefs.variance))
+        noise = rng.standard_normal(spread.shape, dtype=np.float32)
+        theta = to_numpy(state.beliefs.mean) + self.width * spread * noise
+        shown = to_numpy(state.corpus.vectors).reshape(-1, theta.shape[-1])[
+            to_numpy(state.candidates + world.world_row)
+        ]
+        sampled: NDArray[Any] = np.vecdot(shown, theta[:, :, None, :])
+        return sampled
+
+
+class Oracle(ScorePolicy):
+    """All-knowing: the S largest true e.q of the candidates shown. Looks at hidden state."""
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        world, to_numpy = turn.env.world, turn.env.arrays.to_numpy
+        return np.take_along_axis(to_numpy(world.state.utility), to_numpy(world.state.candidates), -1)
