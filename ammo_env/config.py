@@ -72,6 +72,9 @@ class HumanConfig(Section):
 
     num_humans: int = Field(8, ge=1, description="U, humans (and user buddies) per world")
     pool: Literal["train", "heldout"] = Field("train", description="which people are drawn at reset")
+    draw: Literal["independent", "circles"] = Field(
+        "independent", description="each on their own, or as a circle of friends (a source with friendships)"
+    )
     drift_rho: float = Field(
         1.0, ge=0, le=1, description="rho, correlation of q over one round; 1 is no drift"
     )

@@ -19,6 +19,7 @@ from ammo_env import prototypes as prototypes
 from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
+from ammo_env.circles import make_guests
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import make_forces
 from ammo_env.interests import make_interests
@@ -55,6 +56,7 @@ class World:
         self.num_live = self.num_goals * buddies.shelf_size
         self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
         self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
+        self.guests = make_guests(self.arrays, config, self.space)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
         self.network = make_network(self.arrays, config, self.space)
         self.forces = make_forces(self.arrays, config, self.space)
@@ -85,7 +87,7 @@ class World:
         envs, people, dim = self.num_envs, self.num_humans, self.space.dim
         entity = self.seats.settle(draws, envs)
         anchors = arrays.take_rows(self._entities, entity)
-        human = draws.integers(len(self._pool), envs, people)
+        human = self.guests.draw(draws, envs, people)
         q = arrays.take_rows(self._pool, human)
         market = config.observations.goal_view == "market"
         groups = config.knowledge.num_subspaces if market else self.num_goals
