@@ -2,7 +2,7 @@
 
 Whatever the model, a belief is a mean and a variance per principal coordinate, from which scores, features and
 bandits are made. A model turns answers into beliefs; it registers itself under the name that `beliefs.model` uses.
-The default is an extended Kalman filter whose observation model is AiPP's: an answer y to item e has mean f(e.q),
+The default is an extended Kalman filter with a diagonal covariance whose observation model is AiPP's: an answer y to item e has mean f(e.q),
 slope f', variance r. The filter knows noise, position bias and rho; it does not know bait, and so is misled by it.
 Items are absorbed one after the other; after each the covariance is projected on its diagonal.
 """
@@ -37,12 +37,16 @@ class BeliefModel(Protocol):
     `prior` is the belief of a new episode; `absorb` learns from the answers to one impression that `arrived`
     [E, U, S] now (bool); `forget` is the time update of one round of drift. None of them writes to the arrays of the
     belief it is given: what must last from round to round is in the `Beliefs` it returns, so that a saved world
-    continues exactly. Of the impression a model may use what the user buddy saw and what was answered.
+    continues exactly. Of the impression a model may use what the user buddy saw and what was answered. `spread` is the
+    standard deviation of q.e [E, U, K] for vectors [E, U, K, D], which it may overwrite; `draw` is a sample of q
+    [E, U, D] from standard normal noise [E, U, D].
     """
 
     def prior(self, envs: int, humans: int) -> Beliefs: ...
     def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs: ...
     def forget(self, beliefs: Beliefs) -> Beliefs: ...
+    def spread(self, beliefs: Beliefs, vectors: Array) -> Array: ...
+    def draw(self, beliefs: Beliefs, noise: Array) -> Array: ...
 
 
 BeliefFactory = Callable[[Any, AmmoConfig, MetaSpace, Aipp], BeliefModel]
@@ -94,6 +98,13 @@ class KalmanBelief:
 
     def forget(self, beliefs: Beliefs) -> Beliefs:
         return forget(beliefs, self._rho, self._mode, self._mean, self._variance)
+
+    def spread(self, beliefs: Beliefs, vectors: Array) -> Array:
+        vectors *= vectors  # in place: the largest array of a round
+        return self._arrays.xp.sqrt(self._arrays.xp.matmul(vectors, beliefs.variance[..., None])[..., 0])
+
+    def draw(self, beliefs: Beliefs, noise: Array) -> Array:
+        return beliefs.mean + self._arrays.xp.sqrt(beliefs.variance) * noise
 
 
 def absorb(

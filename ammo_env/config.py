@@ -189,9 +189,12 @@ class AippConfig(AippFaults):
 class BeliefConfig(Section):
     """How a user buddy learns its human's preference, and what it assumes before the first answer."""
 
-    model: str = Field("kalman", description="a registered belief: kalman, prototypes")
+    model: str = Field("kalman", description="a registered belief: kalman (diagonal), full_kalman, prototypes")
     prior: Literal["population", "zero"] = Field(
         "population", description="mean and variance of the pool of humans, or ignorance (0, 1/D)"
+    )
+    rank: int = Field(
+        64, ge=1, description="R, leading coordinates with a full covariance (full_kalman, prototypes)"
     )
     num_prototypes: int = Field(512, ge=2, description="P, training people remembered at most (prototypes)")
     bait_guess: float = Field(

@@ -6,6 +6,7 @@ float32 boxes with a published layout (names -> slices and shapes), and features
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -113,11 +114,14 @@ def observe_user_buddies(
     corpus: Corpus,
     memory: Memory,
     belief: tuple[Array, Array],
+    spread: Callable[[Array], Array],
     view: CandidateView,
     now: int,
     rounds: int,
 ) -> Array:
-    """[E, U, K * Fc + Fx] float32; belief = (mean, variance), each [E, U, D]."""
+    """[E, U, K * Fc + Fx] float32; belief = (mean, variance), each [E, U, D]; `spread` gives the standard deviation of
+    q.e [E, U, K] under it, and may overwrite the vectors that it is given.
+    """
     xp, take = arrays.xp, arrays.take
     envs, humans, shown = view.flat.shape
     mean, variance = belief
@@ -128,8 +132,7 @@ def observe_user_buddies(
     features = obs[..., :width].reshape(envs, humans, shown, -1)  # a view
     features[..., 0] = view.score
     features[..., 2] = 1.0 - xp.matmul(vectors, memory.recent[..., None])[..., 0]
-    vectors *= vectors  # in place: the largest array of a round
-    features[..., 1] = xp.sqrt(xp.matmul(vectors, variance[..., None])[..., 0])
+    features[..., 1] = spread(vectors)
     features[..., 3] = heard[:, 0] / (heard[:, 1] + 1.0)
     features[..., 4] = xp.log1p(heard[:, 1])
     features[..., 5] = (now - take(corpus.born, view.flat)) * (1.0 / rounds)

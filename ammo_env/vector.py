@@ -7,6 +7,7 @@ translated into what a world understands.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,11 +156,11 @@ class VectorEnv:
             endorsement=self._endorsement(),
         )
         self._goal_view = look_around(arrays, world.seats, state, self._anchored, self.config)
-        belief = (state.beliefs.mean, state.beliefs.variance)
+        belief, spread = (state.beliefs.mean, state.beliefs.variance), partial(world.belief.spread, state.beliefs)
         rounds = self.config.episode.num_rounds
         return {
             "user_buddy": observations.observe_user_buddies(
-                arrays, state.corpus, state.memory, belief, view, state.now, rounds
+                arrays, state.corpus, state.memory, belief, spread, view, state.now, rounds
             ),
             "goal_buddy": observations.observe_goal_buddies(
                 arrays, state.corpus, state.memory, self._goal_view,

@@ -13,8 +13,9 @@ from operator import add
 from typing import Any
 
 from ammo_env import attention, creations, memory, rewards
-from ammo_env import endorsement as endorsement  # importing it registers it
+from ammo_env import endorsement as endorsement  # importing them registers them
 from ammo_env import events as events
+from ammo_env import gaussian as gaussian
 from ammo_env import prototypes as prototypes
 from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ammo_env import metaspace_v0
 from ammo_env.aipp import Aipp, Feedback
 from ammo_env.arrays import NumpyArrays
 from ammo_env.beliefs import Beliefs, KalmanBelief
@@ -21,7 +20,6 @@ from ammo_env.scenarios import load_config
 from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge
 from ammo_env.space import MetaSpace, build_space
-from ammo_env.steering import num_nudges
 from ammo_env.vector import VectorEnv
 from ammo_env.world import World
 
@@ -83,27 +81,51 @@ def test_the_exact_posterior_over_three_people_by_hand() -> None:
     np.testing.assert_allclose(shares / shares.sum(), np.repeat(weights, 2) / 2, atol=1e-5)
 
 
-def test_one_answer_by_hand() -> None:
-    """Without doubles: prior mean mu and variance sigma^2 exactly; after y = .9 of (1, 0), w_p proportional to
-    N(y; mu + a (p - mu), .25 + v_0), and the rest takes the Kalman step of variance v_0 = (1 - a^2) sigma^2 under the
-    noise .25 + a^2 sigma^2. What was shown says nothing about the other axis of the rest. Of these people the first
-    two and the last two are each other's nearest: from the mean (.56, .56), a = .1848 / .207 = .892704."""
-    people = np.array([[1, 0], [0.96, 0.28], [0, 1], [0.28, 0.96]])
-    model = belief_of(people, **{"beliefs.bait_guess": 0.0})
-    mean, variance, a = people.mean(axis=0), people.var(axis=0), 0.892704
-    prior = model.prior(1, 1)
-    np.testing.assert_allclose(prior.mean[0, 0], mean, atol=1e-6)
-    np.testing.assert_allclose(prior.variance[0, 0], variance, atol=1e-6)
-    rest = (1.0 - a**2) * variance
-    surprise = 0.9 - mean[0] - a * (people[:, 0] - mean[0])
-    weights = np.exp(-(surprise**2) / (2 * (0.25 + rest[0])))
+def gaussian_sum(
+    people: Values, likeness: float, sent: list[Impression], rho: float
+) -> tuple[Values, Values, Values]:
+    """Weights, mean and covariance of the exact posterior: one dense filter per prototype, in double precision."""
+    mean, variance = people.mean(axis=0), np.diag(people.var(axis=0))
+    means = mean + likeness * (people - mean)
+    logs, covariance = np.zeros(len(people)), (1 - likeness**2) * variance
+    for impression in sent:
+        items, values = impression.vectors[0, 0].astype(float), impression.feedback.value[0, 0].astype(float)
+        whole = items @ covariance @ items.T + 0.25 * np.eye(len(items))
+        gain, gaps = covariance @ items.T @ np.linalg.inv(whole), values - means @ items.T
+        logs -= 0.5 * np.einsum("ps,st,pt->p", gaps, np.linalg.inv(whole), gaps)
+        means, covariance = means + gaps @ gain.T, covariance - gain @ items @ covariance
+        means, covariance = mean + rho * (means - mean), rho**2 * covariance + (1 - rho**2) * variance
+    weights = np.exp(logs - logs.max())
     weights /= weights.sum()
-    step = rest[0] / (rest[0] + 0.25 + a**2 * variance[0])
-    beliefs = taught(model, answers([[1, 0]], [0.9], [0.0]))
-    expected = mean + a * (weights @ people - mean) + np.array([step * (0.9 - mean[0]), 0.0])
-    np.testing.assert_allclose(beliefs.mean[0, 0], expected, atol=1e-5)
-    spread = a**2 * (weights @ people**2 - (weights @ people) ** 2)
-    np.testing.assert_allclose(beliefs.variance[0, 0], spread + rest * [1.0 - step, 1.0], atol=1e-5)
+    centre = weights @ means
+    among = (weights[:, None] * (means - centre)).T @ (means - centre)
+    return weights, centre, covariance + among
+
+
+@pytest.mark.parametrize("rho", [1.0, 0.9])
+def test_it_is_the_exact_gaussian_sum(rho: float) -> None:
+    """Four people in the plane, five slates of three items, with and without drift: weights, mean, covariance and the
+    deviation of q.e of one dense filter per prototype, to 2e-5. The first two people and the last two are each
+    other's nearest: from the mean (.56, .56) the likeness is .1848 / .207 = .892704."""
+    people, rng = np.array([[1, 0], [0.96, 0.28], [0, 1], [0.28, 0.96]]), np.random.default_rng(0)
+    model = belief_of(people, **{"beliefs.bait_guess": 0.0, "humans.drift_rho": rho})
+    beliefs, sent = model.prior(1, 1), []
+    np.testing.assert_allclose(beliefs.mean[0, 0], people.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(beliefs.variance[0, 0], people.var(axis=0), atol=3e-6)
+    for _ in range(5):
+        items = rng.standard_normal((3, 2))
+        items /= np.linalg.norm(items, axis=1, keepdims=True)
+        sent.append(answers(items, items @ people[1] + 0.5 * rng.standard_normal(3), np.zeros(3)))
+        beliefs = model.forget(model.absorb(beliefs, sent[-1], sent[-1].filled))
+    weights, mean, covariance = gaussian_sum(people, 0.892704, sent, rho)
+    shares = np.exp(beliefs.own["log_weight"][0, 0].astype(float))
+    np.testing.assert_allclose(shares / shares.sum(), weights, atol=2e-5)
+    np.testing.assert_allclose(beliefs.mean[0, 0], mean, atol=2e-5)
+    np.testing.assert_allclose(beliefs.own["covariance"][0, 0], covariance, atol=2e-5)
+    np.testing.assert_allclose(beliefs.variance[0, 0], np.diag(covariance), atol=2e-5)
+    item = sent[0].vectors[0, 0, 0]
+    spread = model.spread(beliefs, sent[0].vectors.copy())[0, 0, 0]
+    assert spread == pytest.approx(np.sqrt(item @ covariance @ item), abs=2e-5)
 
 
 def test_content_that_pleases_too_much_is_discounted() -> None:
@@ -116,36 +138,14 @@ def test_content_that_pleases_too_much_is_discounted() -> None:
         np.testing.assert_allclose(baited.variance, plain.variance, atol=1e-6)
 
 
-def test_drift_leads_away_from_the_prototypes_and_into_the_rest(
-    small_env: MakeEnv, random_actions: RandomActions
-) -> None:
-    """After eight rounds at rho = .9 the likeness is .9^8 of the first, and mean and variance are still the moments of
-    q = a p + r: recomputed in double precision from the weights, to 1e-5."""
-    env = small_env(2, {"beliefs.model": "prototypes", "humans.drift_rho": 0.9})
-    env.reset(seed=0)
-    first, rng = env.world.state.beliefs.own["likeness"], np.random.default_rng(0)
-    for _ in range(8):
-        env.step(random_actions(env, rng))
-    beliefs, people = env.world.state.beliefs, env.world.space.people.astype(np.float64)
-    like = beliefs.own["likeness"].astype(np.float64)
-    np.testing.assert_allclose(like, 0.9**8 * first, atol=1e-6)
-    weights = np.exp(beliefs.own["log_weight"].astype(np.float64))
-    weights /= weights.sum(axis=-1, keepdims=True)
-    centred = people - people.mean(axis=0)
-    mean, square = weights @ centred, weights @ centred**2
-    np.testing.assert_allclose(beliefs.mean, like * mean + beliefs.own["rest_mean"], atol=1e-5)
-    variance = like**2 * (square - mean**2) + beliefs.own["rest_variance"]
-    np.testing.assert_allclose(beliefs.variance, variance, atol=1e-5)
-
-
 @pytest.mark.parametrize("settings", [{}, {"aipp.kind": "click"}, {"humans.drift_rho": 0.9, "aipp.latency": 1}])
 def test_where_people_are_like_nobody_it_is_the_kalman_filter(
     settings: dict[str, Any], small_env: MakeEnv, random_actions: RandomActions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Likeness 0 and no bait guessed: mean and variance of the default belief in every round, to 1e-5."""
+    """Likeness 0 and no bait guessed: mean and variance of the filter with a full covariance, to 2e-5."""
     monkeypatch.setattr("ammo_env.prototypes.likeness", lambda *_: 0.0)
     known = small_env(2, {**settings, "beliefs.model": "prototypes", "beliefs.bait_guess": 0.0})
-    plain, rng = small_env(2, settings), np.random.default_rng(0)
+    plain, rng = small_env(2, {**settings, "beliefs.model": "full_kalman"}), np.random.default_rng(0)
     known.reset(seed=0)
     plain.reset(seed=0)
     for _ in range(6):
@@ -153,8 +153,8 @@ def test_where_people_are_like_nobody_it_is_the_kalman_filter(
         known.step(actions)
         plain.step(actions)
         ours, theirs = known.world.state.beliefs, plain.world.state.beliefs
-        np.testing.assert_allclose(ours.mean, theirs.mean, atol=1e-5)
-        np.testing.assert_allclose(ours.variance, theirs.variance, atol=1e-5)
+        np.testing.assert_allclose(ours.mean, theirs.mean, atol=2e-5)
+        np.testing.assert_allclose(ours.variance, theirs.variance, atol=2e-5)
 
 
 def everybody(config: AmmoConfig) -> tuple[Knowledge, MetaSpace]:
@@ -214,10 +214,12 @@ def test_prototypes_know_the_population(small_config: MakeConfig) -> None:
 
 
 def test_many_dimensions_and_many_answers_stay_finite() -> None:
-    """D = 1536 and 300 people with their doubles, 512 of the 600 prototypes; one of them rates 200 slates without
-    noise: float32, doubt everywhere, no weight overflows, and the person is found (q_hat . q > .8)."""
+    """D = 1536 and 300 people with their doubles, who differ in the 60 leading coordinates; one of them rates 200
+    slates without noise: float32, doubt everywhere, no weight overflows, and the person is found (q_hat . q > .8)."""
     rng = np.random.default_rng(0)
-    people = rng.standard_normal((300, 1536)).repeat(2, axis=0)
+    people = np.zeros((300, 1536))
+    people[:, :60] = rng.standard_normal((300, 60))
+    people = people.repeat(2, axis=0)
     people /= np.linalg.norm(people, axis=1, keepdims=True)
     model = belief_of(people, **{"knowledge.dim": 1536, "aipp.noise": 0.0, "beliefs.bait_guess": 0.0})
     beliefs = model.prior(1, 1)
@@ -230,38 +232,6 @@ def test_many_dimensions_and_many_answers_stay_finite() -> None:
         assert np.isfinite(array).all()
     assert (beliefs.variance > 0).all()
     assert beliefs.mean[0, 0] @ people[0] > 0.8
-
-
-def greedy_slates(env: VectorEnv) -> NDArray[np.int64]:
-    """The S largest q_hat . e: the semantic candidates come best first."""
-    slots = env.config.attention.num_slots
-    return np.broadcast_to(np.arange(slots), (env.num_envs, env.num_agents["user_buddy"], slots))
-
-
-def regret_of_greedy(env: VectorEnv) -> Values:
-    """Normalised regret [E] of one episode in which user buddies are greedy and goal buddies random."""
-    rng, regret, random = np.random.default_rng(0), np.zeros(env.num_envs), np.zeros(env.num_envs)
-    env.reset(seed=0)
-    moves = num_nudges(env.config.goal_buddies.steering_dim)
-    while not env.is_over:
-        goals = rng.integers(moves, size=(env.num_envs, env.num_agents["goal_buddy"]))
-        env.step({"user_buddy": greedy_slates(env), "goal_buddy": goals})
-        assert env.last_round is not None
-        regret += env.last_round.judgement.regret.mean(axis=1)
-        random += env.last_round.judgement.random_regret.mean(axis=1)
-    return np.asarray(regret / random)
-
-
-@pytest.mark.parametrize(("scenario", "gain"), [("default", 0.04), ("drift", 0.02), ("clicks", 0.02)])
-def test_who_remembers_people_chooses_better(scenario: str, gain: float) -> None:
-    """Greedy slates for held-out people: normalised regret falls by at least `gain` against the Kalman filter, and in
-    each scenario by more than two standard errors over 24 worlds."""
-    plain, known = (
-        regret_of_greedy(metaspace_v0.vec_env(24, scenario, humans={"pool": "heldout"}, beliefs={"model": model}))
-        for model in ("kalman", "prototypes")
-    )
-    fall = plain - known
-    assert fall.mean() > max(gain, 2 * fall.std(ddof=1) / np.sqrt(len(fall)))
 
 
 def test_kalman_knows_no_bait(small_env: MakeEnv) -> None:

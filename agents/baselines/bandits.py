@@ -74,7 +74,7 @@ class LinUCB(ScorePolicy):
 
 
 class Thompson(ScorePolicy):
-    """theta . e with theta ~ N(q_hat, width^2 * variance), one draw per human and round (Agrawal & Goyal
+    """theta . e with theta ~ N(q_hat, width^2 * covariance), one draw per human and round (Agrawal & Goyal
     2013).
 
     Reads the buddy's own belief and the shown candidates' vectors from the world, nothing hidden.
@@ -86,9 +86,10 @@ class Thompson(ScorePolicy):
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         world, to_numpy = turn.env.world, turn.env.arrays.to_numpy
         state = world.state
-        spread = np.sqrt(to_numpy(state.beliefs.variance))
-        noise = rng.standard_normal(spread.shape, dtype=np.float32)
-        theta = to_numpy(state.beliefs.mean) + self.width * spread * noise
+        mean = to_numpy(state.beliefs.mean)
+        noise = turn.env.arrays.asarray(rng.standard_normal(mean.shape, dtype=np.float32))
+        drawn = to_numpy(world.belief.draw(state.beliefs, noise))
+        theta = mean + self.width * (drawn - mean)
         shown = to_numpy(state.corpus.vectors).reshape(-1, theta.shape[-1])[
             to_numpy(state.candidates + world.world_row)
         ]
