@@ -2,7 +2,7 @@
 
 Whatever the model, a belief is a mean and a variance per principal coordinate, from which scores, features and
 bandits are made. A model turns answers into beliefs; it registers itself under the name that `beliefs.model` uses.
-The default is an extended Kalman filter with a diagonal covariance whose observation model is AiPP's: an answer y to item e has mean f(e.q),
+The default is an extended Kalman filter whose observation model is AiPP's: an answer y to item e has mean f(e.q),
 slope f', variance r. The filter knows noise, position bias and rho; it does not know bait, and so is misled by it.
 Items are absorbed one after the other; after each the covariance is projected on its diagonal.
 """

@@ -44,7 +44,8 @@ def slate(rng: np.random.Generator, dim: int, slots: int = 4) -> Impression:
     there, nobody = np.ones((1, 1, slots), bool), np.zeros((1, 1, slots), np.int64)
     values = rng.standard_normal((1, 1, slots)).astype(np.float32)
     return Impression(
-        vectors=items.astype(np.float32), creator=nobody, provenance=np.zeros((1, 1, slots), np.float32), filled=there,
+        vectors=items.astype(np.float32), creator=nobody, item=nobody, filled=there,
+        provenance=np.zeros((1, 1, slots), np.float32),
         feedback=Feedback(values, there, nobody),
     )  # fmt: skip
 
