@@ -17,6 +17,8 @@ import numpy as np
 from ammo_env.arrays import Array, BoolArray, row_starts
 from ammo_env.config import AttentionConfig
 
+BARRED = 1e6  # far below any score, endorsement or round
+
 
 @dataclass
 class Slates:
@@ -33,6 +35,7 @@ class Sought:
     scores: Array  # [E, U, C] belief scores q_hat . e
     born: Array  # [E, C] publication rounds
     endorsed: Array | None = None  # [E, U, C] by the neighbours' humans; None without a network
+    barred: Array | None = None  # [E, U, C] bool: shown only where nothing else is left; None where nobody is rejected
 
 
 # share(arrays, draws, sought, order, taken, count) -> order'. `order` [E, U, C] holds every creation once, those of the
@@ -46,7 +49,7 @@ def retrieve(arrays: Any, draws: Any, sought: Sought, config: AttentionConfig) -
     fresh = round(shown * config.fresh_share)
     social = min(round(shown * config.social_share), shown - fresh)
     taken = shown - fresh - social
-    order = arrays.ranked(sought.scores, taken)
+    order = arrays.ranked(_last_if(arrays, sought.scores, sought.barred), taken)
     unknown = newest if config.fresh == "newest" else spread_out
     for count, share in ((social, endorsed), (fresh, unknown)):
         if count:
@@ -57,8 +60,8 @@ def retrieve(arrays: Any, draws: Any, sought: Sought, config: AttentionConfig) -
 def endorsed(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, count: int) -> Array:
     """What the neighbours' humans liked most; among equals, what the shares before would have taken next."""
     left = order[..., taken:]
-    liking = arrays.take(sought.endorsed, left + arrays.constant[row_starts, sought.scores.shape])
-    first = arrays.ranked(liking, count)
+    cell = left + arrays.constant[row_starts, sought.scores.shape]
+    first = arrays.ranked(arrays.take(_last_if(arrays, sought.endorsed, sought.barred), cell), count)
     chosen = arrays.take(left, first + arrays.constant[row_starts, tuple(left.shape)])
     return arrays.xp.concat([order[..., :taken], chosen], axis=-1)
 
@@ -67,8 +70,10 @@ def newest(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, co
     """The latest publications, ties at random; what is left behind is not kept, so this share is the last."""
     born, left = sought.born, order[..., taken:]
     others = left + arrays.constant[row_starts, (len(born), 1, born.shape[-1])]
-    tie = draws.uniform(*others.shape)
-    return _behind(arrays, order, taken, arrays.top_k(arrays.take(born, others) + tie, count))
+    key = arrays.take(born, others) + draws.uniform(*others.shape)
+    if sought.barred is not None:
+        key = _last_if(arrays, key, arrays.take(sought.barred, left + arrays.constant[row_starts, order.shape]))
+    return _behind(arrays, order, taken, arrays.top_k(key, count))
 
 
 def spread_out(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, count: int) -> Array:
@@ -78,8 +83,29 @@ def spread_out(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int
     """
     envs, humans, live = order.shape
     others = live - taken
-    start = arrays.as_int(draws.uniform(envs, humans, 1) * others)
+    uniform = draws.uniform(envs, humans, 1)
+    if sought.barred is not None:
+        return _spread_out_over_the_free(arrays, uniform, sought.barred, order, taken, count)
+    start = arrays.as_int(uniform * others)
     return _behind(arrays, order, taken, (start + others // count * arrays.constant[np.arange, count]) % others)
+
+
+def _spread_out_over_the_free(
+    arrays: Any, uniform: Array, barred: Array, order: Array, taken: int, count: int
+) -> Array:
+    """The same over the ranks that are not barred, and over barred ones where those are fewer than `count`."""
+    left = order[..., taken:]
+    free = ~arrays.take(barred, left + arrays.constant[row_starts, order.shape])
+    first = arrays.ranked(arrays.as_float(free), left.shape[-1])  # the free, in order, then the barred
+    room = arrays.xp.clip(free.sum(axis=-1)[..., None], count, None)
+    start = arrays.as_int(uniform * room)
+    places = (start + room // count * arrays.constant[np.arange, count]) % room
+    return _behind(arrays, order, taken, arrays.take(first, places + arrays.constant[row_starts, tuple(left.shape)]))
+
+
+def _last_if(arrays: Any, key: Array, barred: Array | None) -> Array:
+    """A key to rank by, with what is barred behind everything else."""
+    return key if barred is None else key - BARRED * arrays.as_float(barred)
 
 
 def _behind(arrays: Any, order: Array, taken: int, places: Array) -> Array:

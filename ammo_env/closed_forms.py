@@ -1,4 +1,4 @@
-"""What a world must score in closed form: the yardsticks of regret, drift and honesty.
+"""What a world must score in closed form: the yardsticks of regret, drift, honesty and social influence.
 
 They hold for N slots filled from a corpus of M creations that are independent and uniform on the unit sphere of R^D,
 judged by a human q that is independent of them, and say how large a raw regret is: dot products shrink like
@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, special
 
 
@@ -67,3 +69,20 @@ def honesty_threshold(angle: float) -> float:
     demand q and its fact g: e = g is best if and only if lambda is at least this.
     """
     return math.sin(angle) if angle <= math.pi / 2 else 1.0
+
+
+def friedkin_johnsen_equilibrium(
+    weights: ArrayLike, initial: ArrayLike, susceptibility: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """(I - A W)^-1 (I - A) y_0: where opinions settle that move by y' = A W y + (I - A) y_0.
+
+    Args:
+        weights: W [U, U], rows that sum to 1.
+        initial: y_0 [U] or [U, D].
+        susceptibility: the diagonal of A [U]; None is 1 - W_uu, as in Friedkin and Johnsen (1999).
+    Raises `numpy.linalg.LinAlgError` where the equilibrium depends on more than that (nobody is stubborn).
+    """
+    matrix, start = np.asarray(weights, np.float64), np.asarray(initial, np.float64)
+    open_to = 1.0 - np.diag(matrix) if susceptibility is None else np.asarray(susceptibility, np.float64)
+    held = (1.0 - open_to)[:, None] * start.reshape(len(matrix), -1)
+    return np.linalg.solve(np.eye(len(matrix)) - open_to[:, None] * matrix, held).reshape(start.shape)

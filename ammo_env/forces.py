@@ -1,6 +1,7 @@
 """Forces: what moves hidden preferences from round to round, one object per cause, each off unless configured.
 
-A world applies its forces one after the other, in the order of `FORCES`. A force is pure: it reads the state and
+A world applies its forces one after the other, in the order of `ORDER`: what happens to each human alone, then what
+they have just seen, then what others say, then what turns a whole group. A force is pure: it reads the state and
 returns the preferences it makes of them, with the arrays of its own that it wants to see again next round; only
 `World.step` writes either into the state.
 """
@@ -34,6 +35,7 @@ class Force(Protocol):
 
 ForceFactory = Callable[[Any, AmmoConfig, MetaSpace], Force | None]
 FORCES: dict[str, ForceFactory] = {}
+ORDER = ("drift", "events", "mere_exposure", "degroot", "friedkin_johnsen", "bounded_confidence", "norm_shift")
 
 
 def force(name: str) -> Callable[[ForceFactory], ForceFactory]:
@@ -47,8 +49,9 @@ def force(name: str) -> Callable[[ForceFactory], ForceFactory]:
 
 
 def make_forces(arrays: Any, config: AmmoConfig, space: MetaSpace) -> dict[str, Force]:
-    """The forces that are on, by name, in the order in which they act."""
-    made = {name: factory(arrays, config, space) for name, factory in FORCES.items()}
+    """The forces that are on, by name, in the order in which they act: one that `ORDER` does not name comes last."""
+    order = [name for name in ORDER if name in FORCES] + [name for name in FORCES if name not in ORDER]
+    made = {name: FORCES[name](arrays, config, space) for name in order}
     return {name: one for name, one in made.items() if one is not None}
 
 

@@ -32,16 +32,16 @@ class BoundedConfidenceConfig(Section):
 
 
 class MereExposureConfig(Section):
-    """Humans come to like what they see: q' = unit(q + pull * mean of the slate) (Zajonc 1968)."""
+    """Humans come to like what they see: q' = unit(q + seen_weight * mean of the slate) (Zajonc 1968)."""
 
-    pull: float = Field(0.0, ge=0, description="weight of the slate's mean beside q; 0 is off")
+    seen_weight: float = Field(0.0, ge=0, description="weight of the slate's mean beside q; 0 is off")
 
 
 class NormShiftConfig(Section):
     """A whole group turns towards a new direction, for reasons that lie outside the world."""
 
-    rate: float = Field(0.0, ge=0, le=1, description="chance per world and round that a shift of one group begins")
-    rounds: list[int] = Field(default_factory=list, description="rounds at which one group of every world shifts")
+    shift_rate: float = Field(0.0, ge=0, description="shifts per world and round (Poisson, at most one a round)")
+    shift_rounds: list[int] = Field(default_factory=list, description="rounds in which a group of every world shifts")
     shift_angle: float = Field(0.6, gt=0, le=3.2, description="angle by which a human of the group turns (radians)")
 
 

@@ -16,7 +16,10 @@ from ammo_env import attention, creations, memory, rewards
 from ammo_env import endorsement as endorsement  # importing them registers them
 from ammo_env import events as events
 from ammo_env import gaussian as gaussian
+from ammo_env import influence as influence
+from ammo_env import norms as norms
 from ammo_env import prototypes as prototypes
+from ammo_env import pushback as pushback
 from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
@@ -269,8 +272,11 @@ class World:
         """Candidates of some of the humans, and their belief scores, each [E, people, K]."""
         arrays, state = self.arrays, self.state
         score = arrays.xp.matmul(state.beliefs.mean[:, people], state.corpus.vectors.mT)
-        endorsed = state.own["endorsement"]["endorsed"][:, people] if "endorsement" in state.own else None
-        sought = attention.Sought(score, state.corpus.born, endorsed)
+        endorsed, barred = (
+            state.own[name][part][:, people] if name in state.own else None
+            for name, part in (("endorsement", "endorsed"), ("pushback", "barred"))
+        )
+        sought = attention.Sought(score, state.corpus.born, endorsed, barred)
         found = attention.retrieve(arrays, self._draws, sought, self.config.attention)
         return found, arrays.take(score, found + arrays.constant[row_starts, score.shape])
 
