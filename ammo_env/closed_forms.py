@@ -85,4 +85,5 @@ def friedkin_johnsen_equilibrium(
     matrix, start = np.asarray(weights, np.float64), np.asarray(initial, np.float64)
     open_to = 1.0 - np.diag(matrix) if susceptibility is None else np.asarray(susceptibility, np.float64)
     held = (1.0 - open_to)[:, None] * start.reshape(len(matrix), -1)
-    return np.linalg.solve(np.eye(len(matrix)) - open_to[:, None] * matrix, held).reshape(start.shape)
+    settled = np.linalg.solve(np.eye(len(matrix)) - open_to[:, None] * matrix, held)
+    return np.asarray(settled.reshape(start.shape), dtype=np.float64)

@@ -18,6 +18,7 @@ from ammo_env.state import Round, State
 # A creation farther than this from its nearest fact counts as misinformation: half the distance of strangers at 60
 # degrees, and about twice the distance at which an honest goal buddy is born.
 MISINFORMATION = 0.5
+LIKE_MINDED = 0.5  # cosine from which on two humans are of one mind: 60 degrees
 NOTHING_CONSUMED = 1e-4  # a mean of unit vectors this short is a rounding error of 0
 
 
@@ -57,6 +58,23 @@ def polarisation(q: Array) -> FloatArray:
     return np.asarray(0.5 * (1.0 - similar), dtype=np.float32)
 
 
+def consensus(q: Array) -> FloatArray:
+    """Largest share of a world's humans that one of them speaks for: [E, U, D] -> [E], in [1/U, 1].
+
+    Human u speaks for v (u included) where q_u.q_v >= LIKE_MINDED. Two opposite camps of equal size have 1/2, and so
+    has polarisation; many scattered opinions have 1/U at a polarisation of 1/2 too.
+    """
+    alike = np.matmul(q, np.swapaxes(q, -1, -2)) >= LIKE_MINDED
+    return np.asarray((alike | np.eye(q.shape[-2], dtype=np.bool_)).mean(axis=-1).max(axis=-1), dtype=np.float32)
+
+
+def neighbour_similarity(q: Array, friends: Array) -> FloatArray:
+    """Mean q_u.q_v over the neighbours v of each human, by their weights [E, U, U], then over the humans that have any:
+    [E] in [-1, 1]; 0 where nobody has a neighbour."""
+    alike = (np.matmul(q, np.swapaxes(q, -1, -2)) * friends).sum(axis=-1)
+    return mean_where(alike, friends.sum(axis=-1) > 0)
+
+
 def mean_where(values: Array, present: Array) -> FloatArray:
     """Mean of `values` [E, ...] over what is present, per world [E]; 0 where nothing is."""
     axes = tuple(range(1, values.ndim))
@@ -90,8 +108,10 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     engagement: mean answer given. welfare: mean true e.q of the slots. misinformation: mean grounding error of what
     was seen; misinformation_rate: share of it above `MISINFORMATION`. exposure_gini, coverage: of creators by this
     round's exposure. diversity: within slates. novelty: mean 1 - cos(item, recent consumption before it).
-    serendipity: see there. polarisation: of hidden preferences. preference_gap: mean |q - q_hat|. published: share of
-    goal buddies. discoveries (only with several interests): how many awoke, mean over humans, 0..latent_interests.
+    serendipity: see there. polarisation, consensus: of hidden preferences. preference_gap: mean |q - q_hat|. published:
+    share of goal buddies. discoveries (only with several interests): how many awoke, mean over humans,
+    0..latent_interests. neighbour_similarity (only with a network): see there. rejected (only with push-back): share of
+    humans and creators between whom a rejection stands.
     """
     judged, impression = happened.judgement, happened.impression
     utility, filled = to_numpy(judged.utility), to_numpy(impression.filled)
@@ -108,6 +128,10 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     place = (candidates[:, :, None, :] == to_numpy(happened.items)[..., None]).argmax(axis=-1)  # [E, U, S]
     score, shown_utility = np.take_along_axis(to_numpy(happened.score), place, -1), to_numpy(judged.shown_utility)
     found = {"discoveries": to_numpy(state.own["interests"]["found"]).mean(axis=-1)} if "interests" in state.own else {}
+    if "network" in state.own:
+        found["neighbour_similarity"] = neighbour_similarity(q, to_numpy(state.own["network"]["friends"]))
+    if "pushback" in state.own:
+        found["rejected"] = to_numpy(state.own["pushback"]["barred"]).mean(axis=(1, 2), dtype=np.float32)
     return found | {
         "regret": to_numpy(judged.regret).mean(axis=-1),
         "random_regret": to_numpy(judged.random_regret).mean(axis=-1),
@@ -122,6 +146,7 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
         "novelty": mean_where(1.0 - np.vecdot(vectors, before[:, :, None, :]), filled),
         "serendipity": serendipity(shown_utility, score, vectors, before, filled),
         "polarisation": polarisation(q),
+        "consensus": consensus(q),
         "preference_gap": np.linalg.norm(q - believed, axis=-1).mean(axis=-1),
         "published": to_numpy(happened.published).mean(axis=-1, dtype=np.float32),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,11 @@ from ammo_env import metaspace_v0
 from ammo_env.metrics import (
     MISINFORMATION,
     Meter,
+    consensus,
     gini,
     intra_slate_diversity,
     mean_where,
+    neighbour_similarity,
     polarisation,
     serendipity,
 )
@@ -35,6 +39,36 @@ def test_polarisation_from_agreement_to_opposition() -> None:
     q = np.array([[x, x], [x, y], [x, [-1.0, 0.0]]])
     np.testing.assert_allclose(polarisation(q), [0.0, 0.5, 1.0], atol=1e-7)
     np.testing.assert_array_equal(polarisation(q[:, :1]), 0.0)
+
+
+def test_consensus_is_the_largest_circle_of_the_like_minded() -> None:
+    """Four humans: of one mind 1, two camps 1/2, scattered 1/4; the middle of a chain speaks for it."""
+    angles = np.deg2rad([[0, 10, 20, 30], [0, 5, 180, 185], [0, 90, 180, 270], [0, 50, 100, 240]])
+    q = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    np.testing.assert_allclose(consensus(q), [1.0, 0.5, 0.25, 0.75], atol=1e-7)
+    np.testing.assert_array_equal(consensus(q[:, :1]), 1.0)
+
+
+def test_neighbour_similarity_by_hand() -> None:
+    """x listens to y and to -x (weights 1/4, 3/4), y to x, -x to nobody: (-3/4 + 0) / 2; without a network 0."""
+    q = np.array([[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]])
+    friends = np.array([[[0.0, 0.25, 0.75], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(neighbour_similarity(q, friends), [-0.375])
+    np.testing.assert_allclose(neighbour_similarity(q, 0.0 * friends), [0.0])
+
+
+def test_what_a_network_and_push_back_add_to_the_metrics() -> None:
+    settings: dict[str, Any] = {"social.network": "similar", "social.pushback.rejection_below": 2.0}
+    env, plain = metaspace_v0.vec_env(2, **settings), metaspace_v0.vec_env(2)
+    for each in (env, plain):
+        each.reset(0)
+        for _ in range(2):
+            each.step({"user_buddy": np.broadcast_to(np.arange(4), (2, 8, 4)), "goal_buddy": np.zeros((2, 16), int)})
+    added = env.measure()
+    assert added.keys() - plain.measure().keys() == {"neighbour_similarity", "rejected"}
+    # Everybody is answered worse than 2, so who was asked about often enough is out; the similar are alike.
+    assert (added["rejected"] > 0).all()
+    assert (added["neighbour_similarity"] > 1.0 - 2.0 * added["polarisation"]).all()
 
 
 def test_mean_where_ignores_what_is_absent() -> None:
@@ -113,7 +147,8 @@ def test_what_a_world_measures_is_in_range(backend: str) -> None:
         assert all(values.shape == (3,) and np.isfinite(values).all() for values in metrics.values())
         assert (metrics["retrieval_regret"] >= 0).all()
         assert (metrics["retrieval_regret"] <= metrics["regret"] + 1e-5).all()
-        for name in ("misinformation_rate", "exposure_gini", "coverage", "serendipity", "polarisation", "published"):
+        for name in ("misinformation_rate", "exposure_gini", "coverage", "serendipity", "polarisation", "consensus",
+                     "published"):  # fmt: skip
             assert ((metrics[name] >= 0) & (metrics[name] <= 1)).all(), name
         assert ((metrics["preference_gap"] > 0) & (metrics["preference_gap"] < 2)).all()
         happened = env.last_round

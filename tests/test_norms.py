@@ -69,7 +69,7 @@ def test_a_scheduled_shift_turns_one_group_of_every_world(small_env: MakeEnv, ra
     env = small_env(40, {"social.norm_shift": {"shift_rounds": [1, 3], "shift_angle": 0.5}, "social.num_groups": 2})
     rng = np.random.default_rng(0)
     env.reset(seed=0)
-    struck = []
+    struck: list[int] = []
     for now in range(4):
         q = env.world.state.q
         env.step(random_actions(env, rng))

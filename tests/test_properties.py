@@ -22,6 +22,24 @@ PLAN = settings(
 
 
 @st.composite
+def societies(draw: st.DrawFn, people: int) -> dict[str, Any]:
+    """Any network with any forces over it, groups that turn and groups that reject."""
+    network = draw(st.sampled_from(["none", "none", "similar", "random", "ring"]))
+    over_it: list[dict[str, Any]] = [
+        {}, {"degroot": {"influence": 0.7}}, {"bounded_confidence": {"angle": 1.0, "openness": 0.5}},
+        {"friedkin_johnsen": {"neighbour_weight": 0.5}},
+        {"friedkin_johnsen": {"neighbour_weight": 1.0, "stubbornness": 1.0}},
+    ]  # fmt: skip
+    return {
+        "network": network, "num_neighbours": draw(st.integers(1, 5)), "num_groups": draw(st.integers(1, people)),
+        "exposure": {"seen_weight": draw(st.sampled_from([0.0, 0.5]))},
+        "norm_shift": draw(st.sampled_from([{}, {"shift_rate": 0.5, "shift_rounds": [0], "shift_angle": 3.0}])),
+        "pushback": draw(st.sampled_from([{}, {"rejection_below": 0.4, "answers_needed": 1.0, "rejection_rounds": 2}])),
+        **(draw(st.sampled_from(over_it)) if network != "none" else {}),
+    }  # fmt: skip
+
+
+@st.composite
 def configs(draw: st.DrawFn) -> AmmoConfig:
     """Any world of at most 12 dimensions, 6 goal buddies and 4 humans, in any mode, with any faults."""
     def number(low: int, high: int) -> int:
@@ -31,8 +49,10 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
         return round(draw(st.floats(low, high)), 3)
 
     dim, goals, places = number(2, 12), number(1, 6), number(1, 3)
-    shown = number(1, goals * places)
+    shown, people = number(1, goals * places), number(1, 4)
     subspaces = number(1, 3)
+    social, fresh = draw(societies(people)), share(0, 1)
+    liked = draw(st.sampled_from([0.0, 0.5, 1.0])) * (1.0 - fresh) if social["network"] != "none" else 0.0
     faults = {
         index: {"kind": draw(st.sampled_from(sorted(ORACLES))), "noise": share(0, 2), "bait": share(-1, 1),
                 "response": share(0, 1), "latency": number(0, 3), "sharpness": share(0.125, 50),
@@ -47,13 +67,15 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
         "goal_buddies": {"num_goal_buddies": goals, "shelf_size": places, "steering_dim": number(1, dim),
                          "steering_scale": draw(st.sampled_from([0.0, 0.1, 0.5, 2.0])), "energy_cap": share(0.5, 3),
                          "publish_cost": share(0, 2), "energy_regrowth": share(0, 1)},
-        "humans": {"num_humans": number(1, 4), "drift_rho": share(0, 1),
+        "humans": {"num_humans": people, "drift_rho": share(0, 1),
                    **draw(st.sampled_from([{}, {"interests": 2}, {"interests": 3, "latent_interests": 2}])),
                    "pool": draw(st.sampled_from(["train", "heldout"])),
                    "drift_mode": draw(st.sampled_from(["population", "isotropic"]))},
         "events": draw(st.sampled_from([{}, {"rate": 0.5},
                                         {"rate": 1.0, "reach": "all", "fact_slots": 2, "pull": 2.0}])),
-        "attention": {"num_candidates": shown, "num_slots": number(1, shown), "fresh_share": share(0, 1),
+        "social": social,
+        "attention": {"num_candidates": shown, "num_slots": number(1, shown), "fresh_share": fresh,
+                      "social_share": liked,
                       "fresh": draw(st.sampled_from(["random", "newest"]))},
         "aipp": {"kind": draw(st.sampled_from(sorted(ORACLES))), "subspaces": faults},
         "beliefs": draw(st.sampled_from([{"prior": "population"}, {"prior": "zero"},
