@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from ammo_env.schedule import Plan, Step, make_plan
 from ammo_env.settings import Section, build
 from ammo_env.social_settings import SocialConfig
 
@@ -50,6 +51,36 @@ class KnowledgeConfig(Section):
     )
     min_ratings: int = Field(
         20, ge=1, description="ratings (listeners) that a film (an artist) needs to be an entity (real data)"
+    )
+
+
+class SubspaceChange(Section):
+    """One line of `subspaces.schedule`: a merger, or a split."""
+
+    round: int = Field(ge=1, description="first round in which the subspaces are as this leaves them")
+    merge: list[int] = Field(
+        default_factory=list, description="subspaces that become one, with the number and the AiPP of the first"
+    )
+    split: int | None = Field(
+        None, description="a subspace that becomes several: its parts, if it was merged, else two halves (2-means)"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> SubspaceChange:
+        if bool(self.merge) == (self.split is not None):
+            raise ValueError("a change is either 'merge: [numbers]' or 'split: number'; for both, write two lines")
+        return self
+
+
+class SubspaceConfig(Section):
+    """Subspaces beyond those of the knowledge: composed ones, and mergers and splits in mid-episode."""
+
+    composed: list[list[int]] = Field(
+        default_factory=list,
+        description="unions of subspaces, as subspaces of their own beside them: numbers M, M + 1, ...",
+    )
+    schedule: list[SubspaceChange] = Field(
+        default_factory=list, description="mergers and splits, the same in every world and episode, in order of rounds"
     )
 
 
@@ -259,6 +290,7 @@ class AmmoConfig(Section):
 
     description: str = Field("", description="the scenario in one sentence")
     knowledge: KnowledgeConfig = KnowledgeConfig()
+    subspaces: SubspaceConfig = SubspaceConfig()
     goal_buddies: GoalBuddyConfig = GoalBuddyConfig()
     humans: HumanConfig = HumanConfig()
     events: EventConfig = EventConfig()
@@ -270,6 +302,21 @@ class AmmoConfig(Section):
     observations: ObservationConfig = ObservationConfig()
     actions: ActionConfig = ActionConfig()
     episode: EpisodeConfig = EpisodeConfig()
+
+    @property
+    def plan(self) -> Plan | None:
+        """Which subspaces there are in which round; None where they are those of the knowledge throughout."""
+        setting = self.subspaces
+        if not setting.composed and not setting.schedule:
+            return None
+        steps = [Step(change.round, tuple(change.merge), change.split) for change in setting.schedule]
+        return make_plan(self.knowledge.num_subspaces, setting.composed, steps, self.episode.num_rounds)
+
+    @property
+    def num_parts(self) -> int:
+        """P, the subspaces that there ever are."""
+        plan = self.plan
+        return self.knowledge.num_subspaces if plan is None else plan.num_parts
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> AmmoConfig:
@@ -296,6 +343,7 @@ class AmmoConfig(Section):
                 f"goal_buddies.steering_dim={self.goal_buddies.steering_dim} > knowledge.dim="
                 f"{self.knowledge.dim}: lower steering_dim or raise dim"
             )
+        _ = self.plan  # raises ValueError for one that cannot be
         for index in self.aipp.subspaces:
             if not 0 <= index < self.knowledge.num_subspaces:
                 raise ValueError(

@@ -32,13 +32,14 @@ class GoalView:
 def look_around(arrays: Any, seats: Seats, state: State, anchored: Array, config: AmmoConfig) -> GoalView:
     """`anchored` [E, G, A] is W^T a of every seat."""
     market, (envs, goals, axes) = config.observations.goal_view == "market", anchored.shape
-    seen = [normalise(arrays, state.memory.liked)]
+    liked = state.memory.liked
+    seen = [normalise(arrays, seats.by_subspace(liked) if market else liked)]
     if market:
         rivals = seats.mean_of_rivals(state.corpus.vectors)
         seen = [seats.of_subspace(seen[0]), rivals]
     running = state.running_events
     if running is not None:
-        running = seats.of_subspace(running)
+        running = seats.of_subspace(seats.by_subspace(running))
         seen.append(normalise(arrays, running))
     demand = seen[0]
     targets = arrays.empty(1 + len(seen), envs, goals, axes)

@@ -1,6 +1,7 @@
 """Seats: where goal buddies sit, and the geometry of their subspaces.
 
-Seat g creates in subspace g mod M, whose facts and steering basis it shares with the other seats there.
+Seat g creates in subspace g mod M, unless it is told where, and shares that subspace's facts and steering basis with
+the other seats there.
 """
 
 from __future__ import annotations
@@ -17,19 +18,33 @@ NO_FACT = -10.0  # added to the dot product with the padding of a set of facts: 
 
 
 class Seats:
-    """World constants of the goal seats, on the backend."""
+    """World constants of the goal seats, on the backend.
 
-    def __init__(self, arrays: Any, space: MetaSpace, num_goals: int, shelf_size: int) -> None:
+    `subspace` [G] is the subspace in which each seat creates, `home` [G] that whose entities it may be; by default both
+    are g mod M.
+    """
+
+    def __init__(
+        self,
+        arrays: Any,
+        space: MetaSpace,
+        num_goals: int,
+        shelf_size: int,
+        subspace: IntArray | None = None,
+        home: IntArray | None = None,
+    ) -> None:
         self._arrays, self._shelf_size = arrays, shelf_size
         subspaces, num_facts, _ = space.facts.shape
-        subspace = np.arange(num_goals) % subspaces
+        dealt = np.arange(num_goals) % subspaces
+        subspace = dealt if subspace is None else subspace
+        self._grid = None if (subspace == dealt).all() else tuple(map(arrays.asarray, _grid(subspace, subspaces)))
         owner = np.repeat(np.arange(num_goals), shelf_size)  # [C]
         self._missing = -num_goals % subspaces
         self.subspace = arrays.asarray(subspace)  # [G]
         self.owner = arrays.asarray(owner)  # [C] goal buddy of a creation
         self.subspace_of_creation = arrays.asarray(subspace[owner])  # [C]
         self._rank = arrays.asarray(space.entity_subspace, arrays.float32)  # [N]
-        self._home = arrays.asarray(_homes(space, subspace))  # [G]
+        self._home = arrays.asarray(_homes(space, subspace if home is None else home))  # [G]
         self.facts = arrays.asarray(space.facts)  # [M, F, D]
         self.num_facts = subspaces * num_facts  # of the space, padding included
         self._first_fact = arrays.asarray(num_facts * subspace)  # [G] flat index
@@ -54,11 +69,14 @@ class Seats:
     def times(self, x: Array, tables: Array) -> Array:
         """Each seat's row times the table of its subspace: [E, G, X], [M, X, Y] -> [E, G, Y]."""
         arrays, (envs, goals, size) = self._arrays, x.shape
-        if self._missing:  # for the same number P = ceil(G / M) of seats in every subspace
+        if self._grid is not None:
+            x = x[:, self._grid[0]]
+        elif self._missing:  # for the same number P = ceil(G / M) of seats in every subspace
             x = arrays.xp.concat([x, arrays.zeros(envs, self._missing, size)], axis=1)
         seats = arrays.permute(x.reshape(envs, -1, len(tables), size), (1, 2, 0, 3))  # [P, M, E, X]
         product = arrays.permute(arrays.xp.matmul(seats, tables), (2, 0, 1, 3))
-        return product.reshape(envs, -1, tables.shape[-1])[:, :goals]
+        product = product.reshape(envs, -1, tables.shape[-1])
+        return product[:, :goals] if self._grid is None else product[:, self._grid[1]]
 
     def lift(self, steering: Array) -> Array:
         """W s of the seat's subspace: [E, G, A] -> [E, G, D]."""
@@ -73,6 +91,14 @@ class Seats:
         xp, (envs, _, dim) = self._arrays.xp, vectors.shape
         shelves = xp.matmul(self._ones, vectors.reshape(envs, -1, self._shelf_size, dim))  # [E, G, D] sums
         return xp.matmul(self._rivals, shelves)
+
+    def by_subspace(self, x: Array) -> Array:
+        """[E, P, D] of the parts that the world is made of -> [E, M, D] sums over the parts of each subspace."""
+        return x
+
+    def liked_group(self, creator: Array, subspace: Array) -> Array:
+        """The part [E, U, S] to which what is liked of an item counts, by its creator and its subspace."""
+        return subspace
 
     def of_subspace(self, x: Array) -> Array:
         """[E, M, D] -> [E, G, D]: the row of each seat's subspace."""
@@ -127,4 +153,22 @@ def _homes(space: MetaSpace, subspace: IntArray) -> IntArray:
     if not count[subspace].all():
         raise ConfigError("a subspace without entities has no place for a goal buddy: add entities or drop it")
     first = np.cumsum(count) - count
-    return np.asarray(first[subspace] + np.arange(len(subspace)) // len(space.facts) % count[subspace])
+    return np.asarray(first[subspace] + turns(subspace) % count[subspace])
+
+
+def turns(subspace: IntArray) -> IntArray:
+    """[G] -> [G]: how many seats of its own subspace come before each."""
+    order = np.argsort(subspace, kind="stable")
+    start = np.searchsorted(subspace[order], subspace[order])
+    result = np.empty_like(order)
+    result[order] = np.arange(len(order)) - start
+    return result
+
+
+def _grid(subspace: IntArray, subspaces: int) -> tuple[IntArray, IntArray]:
+    """Seats laid out as [P, M] flat, places without a seat holding any seat, and the place of each seat [G] in it."""
+    turn = turns(subspace)
+    place = turn * subspaces + subspace
+    seats = np.zeros((turn.max() + 1) * subspaces, dtype=np.int64)
+    seats[place] = np.arange(len(subspace))
+    return seats, place

@@ -7,6 +7,7 @@ drift work with a variance vector instead of a D x D matrix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
 from ammo_env.compression import content_basis, dot_bound, into, into_orthonormal
+from ammo_env.halving import two_means
 from ammo_env.knowledge import Knowledge
 from ammo_env.settings import ConfigError
 
@@ -69,6 +71,69 @@ class MetaSpace:
             variance=variance,
         )
         return Compression(space, needed, dot_bound(content, content), dot_bound(content, preference), preference**2)
+
+    def union(self, *parts: int) -> Subspace:
+        """The subspace that those of the given numbers compose: the facts of all, and the basis of all of these."""
+        facts = np.concatenate([self.facts[part][self.fact_mask[part]] for part in parts])
+        return Subspace(facts, steering_basis(facts, self.steering.shape[-1]))
+
+    def composed(self, *parts: int) -> MetaSpace:
+        """With their union as one subspace more, which has no entities of its own: the parts go on beside it."""
+        return self._with([*self._subspaces(), self.union(*parts)], self.entity_subspace)
+
+    def merged(self, subspace: Sequence[int]) -> MetaSpace:
+        """With subspace[p] for every subspace p: the one that it is in now, which is the union of all that are in it.
+
+        Numbers stay what they are, so that a number nobody is in is left without facts and entities.
+        """
+        union = [[p for p, now in enumerate(subspace) if now == number] for number in range(len(self.facts))]
+        nothing = Subspace(np.zeros((0, self.dim), np.float32), np.zeros_like(self.steering[0]))
+        own = self._subspaces()
+        made = [
+            own[number] if parts == [number] else self.union(*parts) if parts else nothing
+            for number, parts in enumerate(union)
+        ]
+        return self._with(made, np.asarray(subspace, dtype=np.int64)[self.entity_subspace])
+
+    def halved(self, number: int, seed: int) -> MetaSpace:
+        """With one subspace divided: facts by 2-means, entities to the nearer centre; the second half becomes the last.
+
+        Raises `ConfigError` where a half would be left without a fact or an entity.
+        """
+        own, inside = self._subspaces(), np.flatnonzero(self.entity_subspace == number)
+        facts = own[number].facts
+        try:
+            second, centres = two_means(facts, seed)
+        except ValueError as error:
+            raise ConfigError(f"subspace {number} cannot be split: {error}") from None
+        likeness = self.entities[inside] @ centres.T
+        moved = inside[likeness[:, 1] > likeness[:, 0]]
+        if len(moved) in (0, len(inside)):
+            raise ConfigError(f"subspace {number} cannot be split: a half of it has no entity for a goal buddy to be")
+        entity_subspace = self.entity_subspace.copy()
+        entity_subspace[moved] = len(own)
+        axes = self.steering.shape[-1]
+        own[number], half = (Subspace(rows, steering_basis(rows, axes)) for rows in (facts[~second], facts[second]))
+        return self._with([*own, half], entity_subspace)
+
+    def _subspaces(self) -> list[Subspace]:
+        return [Subspace(self.facts[m][self.fact_mask[m]], self.steering[m]) for m in range(len(self.facts))]
+
+    def _with(self, subspaces: list[Subspace], entity_subspace: IntArray) -> MetaSpace:
+        size = np.array([len(one.facts) for one in subspaces])
+        mask = np.arange(max(size.max(), 1)) < size[:, None]
+        facts = np.zeros((*mask.shape, self.dim), dtype=np.float32)
+        facts[mask] = np.concatenate([one.facts for one in subspaces])
+        steering = np.stack([one.steering for one in subspaces])
+        return replace(self, facts=facts, fact_mask=mask, steering=steering, entity_subspace=entity_subspace)
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """A topic: what is known in it, and the directions in which one can move."""
+
+    facts: FloatArray  # [F, D] unit
+    steering: FloatArray  # [D, A] orthonormal columns
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class VectorEnv:
         """Begin new episodes in all worlds -> obs, infos (infos["action_mask"][side])."""
         check_seed(seed)
         self.world.reset(seed)
-        self._anchored = self.world.seats.project(self.world.state.anchors)
+        self._anchor()
         self.last_round = None
         return self._observe(), {"action_mask": self.action_masks()}
 
@@ -102,7 +102,7 @@ class VectorEnv:
     def set_state(self, saved: dict[str, Any]) -> dict[str, Array]:
         """Go on from a `get_state` of the same configuration -> the observations at that point."""
         self.world.set_state(saved)
-        self._anchored = self.world.seats.project(self.world.state.anchors)
+        self._anchor()
         self.last_round = None
         return self._observe()
 
@@ -145,8 +145,15 @@ class VectorEnv:
         batch = (self.num_envs, self.num_agents[side])
         return check_actions(self.arrays, side, actions[side], self.action_spaces[side], batch)
 
+    def _anchor(self) -> None:
+        """The goal buddies' anchors in the steering coordinates of their subspaces, which a schedule may change."""
+        self._seats = self.world.seats
+        self._anchored = self._seats.project(self.world.state.anchors)
+
     def _observe(self) -> dict[str, Array]:
         world, state, arrays = self.world, self.world.state, self.arrays
+        if world.seats is not self._seats:
+            self._anchor()
         flat = state.candidates + world.world_row
         view = CandidateView(
             flat=flat,

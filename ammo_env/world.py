@@ -24,6 +24,7 @@ from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
 from ammo_env.beliefs import make_belief
 from ammo_env.circles import make_guests
+from ammo_env.composition import make_composition, move_in
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import make_forces
 from ammo_env.interests import make_interests
@@ -58,8 +59,14 @@ class World:
         self.space, self.compression = (space, None) if space else _make_space(config)
         self.num_goals, self.num_humans = buddies.num_goal_buddies, config.humans.num_humans
         self.num_live = self.num_goals * buddies.shelf_size
-        self.aipp = Aipp(self.arrays, config.aipp, config.knowledge.num_subspaces)
-        self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
+        self.composition = make_composition(self.arrays, config, self.space)
+        answers = config.aipp
+        if self.composition is None:
+            self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
+        else:
+            self.space, answers = self.composition.space, self.composition.aipp(config.aipp)
+            self.seats = self.composition.seats_at(0)
+        self.aipp = Aipp(self.arrays, answers, len(self.space.facts))
         self.guests = make_guests(self.arrays, config, self.space)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
         self.network = make_network(self.arrays, config, self.space)
@@ -88,13 +95,15 @@ class World:
         if seed is not None or self._draws is None:
             self._draws = self.arrays.draws(seed)
         arrays, config, draws = self.arrays, self.config, self._draws
+        if self.composition is not None:
+            self.seats = self.composition.seats_at(0)
         envs, people, dim = self.num_envs, self.num_humans, self.space.dim
         entity = self.seats.settle(draws, envs)
         anchors = arrays.take_rows(self._entities, entity)
         human = self.guests.draw(draws, envs, people)
         q = arrays.take_rows(self._pool, human)
         market = config.observations.goal_view == "market"
-        groups = config.knowledge.num_subspaces if market else self.num_goals
+        groups = len(self.space.facts) if market else self.num_goals
         noise = config.observations.provenance_noise
         self._state = State(
             now=0,
@@ -129,6 +138,7 @@ class World:
         terms = self._reward_terms(judgement, published, heard)
         self._move_humans(impression)
         state.now += 1
+        self._regroup()
         self._show()
         totals = {side: reduce(add, parts.values()) for side, parts in terms.items()}
         return Round(state.now - 1, candidates, score, slates.items, impression, judgement, published, terms, totals)
@@ -156,6 +166,8 @@ class World:
                 f"that of this world ('{self.config.beliefs.model}') {sorted(kept)}, or in other sizes"
             )
         self._state = state
+        if self.composition is not None:
+            self.seats = self.composition.seats_at(state.now)
         self._draws = self._draws or self.arrays.draws(0)
         self._draws.set_state(saved["draws"])
 
@@ -220,7 +232,7 @@ class World:
             arrived = self.aipp.arrives_after(sent.feedback, latency)
             state.beliefs = self.belief.absorb(state.beliefs, sent, arrived)
             market = self.config.observations.goal_view == "market"
-            group = sent.feedback.subspace if market else sent.creator
+            group = self.seats.liked_group(sent.creator, sent.feedback.subspace) if market else sent.creator
             answers, number = memory.hear(arrays, state.memory, sent, arrived, group)
             total, count = total + answers, count + number
             arrivals.append(Arrival(sent, arrived, latency))
@@ -256,6 +268,14 @@ class World:
         if state.added_facts is not None:
             creations.reground(self.arrays, state.corpus, self.seats, state.added_facts)
         state.beliefs = self.belief.forget(state.beliefs)
+
+    def _regroup(self) -> None:
+        """Subspaces merge and split by the schedule."""
+        if self.composition is None:
+            return
+        before, self.seats = self.seats, self.composition.seats_at(self.state.now)
+        if self.seats is not before:
+            move_in(self.arrays, self.state.corpus, before, self.seats, self.state.added_facts)
 
     def _show(self) -> None:
         """The next candidates, and the utilities that the next round will be judged by."""

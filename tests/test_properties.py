@@ -60,7 +60,12 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
                 "creator_bias": share(0, 1)}
         for index in range(number(0, subspaces))
     }  # fmt: skip
+    changes: list[dict[str, Any]] = [{}]
+    if subspaces > 1:
+        merger = [{"round": 1, "merge": [1, 0]}, {"round": 3, "split": 1}]
+        changes += [{"schedule": merger}, {"composed": [[0, 1]]}, {"schedule": merger, "composed": [[1, 0]]}]
     return load_config("default", {
+        "subspaces": draw(st.sampled_from(changes)),
         "knowledge": {"dim": dim, "num_subspaces": subspaces, "facts_per_subspace": number(1, 5), "pool_size": 20,
                       "entities_per_subspace": number(1, 6), "heldout_size": 5,
                       "preference": draw(st.sampled_from(["mixture", "uniform"]))},

@@ -45,6 +45,12 @@ CASES: dict[str, dict[str, Any]] = {
         "rewards.societal": 0.3,
         "rewards.energy_price": 0.1,
     },
+    "subspaces that compose, merge and split": {
+        "knowledge.num_subspaces": 3,
+        "subspaces.composed": [[0, 2]],
+        "subspaces.schedule": [{"round": 2, "merge": [0, 1]}, {"round": 4, "split": 0}, {"round": 5, "split": 1}],
+        "events": {"rate": 0.5, "fact_slots": 2},
+    },
     "nothing fresh": {"attention.fresh_share": 0.0},
     "events": {"events.rate": 0.5},
     "latent interests": {"humans.interests": 4, "humans.latent_interests": 2, "humans.drift_rho": 0.9},
