@@ -33,10 +33,17 @@ BATCHES = (1, 16, 64, 256)
 AGENTS = (24, 100, 1_000, 10_000)
 DIMENSIONS = (32, 128, 512, 1536)
 MPE_CYCLES = 25
+# What a feature costs where it is on: a row -> what differs from the default world.
+FEATURES: dict[str, dict[str, Any]] = {
+    "all off": {},
+    "events": {"events.rate": 0.04},
+    "events that become facts": {"events.rate": 0.04, "events.fact_slots": 4},
+    "three interests": {"humans.interests": 3, "humans.latent_interests": 2},
+}
 
 
 def main() -> None:
-    """Measure and print six tables."""
+    """Measure and print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="a quarter of the repeats, and at most 1,000 agents")
     quick = parser.parse_args().quick
@@ -49,6 +56,7 @@ def main() -> None:
     print_dimensions(max(repeats // 4, 3))
     print_compression(max(repeats // 4, 3))
     print_backends(max(repeats // 4, 3))
+    print_features(repeats)
 
 
 def print_agents(counts: list[int]) -> None:
@@ -102,6 +110,13 @@ def print_backends(repeats: int) -> None:
     torch.set_num_threads(1)
     cases = {name: batch_block(metaspace_v0.vec_env(64, backend=name), 16) for name in ("numpy", "torch")}
     print_table("vec_env(64), backend", measure(cases, repeats), "numpy")
+
+
+def print_features(repeats: int) -> None:
+    """Each feature on its own, against the world without any."""
+    for envs in (1, 16):
+        cases = {name: batch_block(metaspace_v0.vec_env(envs, **on), 16) for name, on in FEATURES.items()}
+        print_table(f"vec_env({envs}), feature", measure(cases, repeats), "all off")
 
 
 def measure(cases: dict[str, Block], repeats: int) -> Table:
