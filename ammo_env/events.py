@@ -64,11 +64,18 @@ class Events:
         loud = arrays.vecdot(running, running) >= (FAINT * setting.strength) ** 2
         after: Own = {"running": running * loud[..., None]}
         if setting.fact_slots:
-            free = arrays.constant[np.arange, setting.fact_slots] == own["known"][..., None]  # [E, M, B] the next slot
-            filled = free & (number > 0)[..., None]
-            after["facts"] = arrays.xp.where(filled[..., None], news[:, :, None], own["facts"])
-            after["known"] = own["known"] + filled.sum(axis=-1)
+            after |= self._become_facts(own, news, number)
         return self._pulled(state.q, after["running"]), after
+
+    def _become_facts(self, own: Own, news: Array, number: Array) -> Own:
+        """The next free slot of a subspace with an event takes its direction; the same arrays where none does."""
+        arrays = self._arrays
+        free = arrays.constant[np.arange, self._setting.fact_slots] == own["known"][..., None]  # [E, M, B]
+        filled = free & (number > 0)[..., None]
+        if not bool(filled.any()):
+            return {"facts": own["facts"], "known": own["known"]}
+        facts = arrays.xp.where(filled[..., None], news[:, :, None], own["facts"])
+        return {"facts": facts, "known": own["known"] + filled.sum(axis=-1)}
 
     def _how_many(self, draws: Any, envs: int) -> Array:
         """[E, M] numbers of events: the distribution function of a Poisson variable, inverted at a uniform draw."""

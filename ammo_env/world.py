@@ -26,9 +26,9 @@ from ammo_env.beliefs import make_belief
 from ammo_env.circles import make_guests
 from ammo_env.composition import make_composition, move_in
 from ammo_env.config import AmmoConfig
-from ammo_env.forces import make_forces
+from ammo_env.forces import FORCES, make_forces
 from ammo_env.interests import make_interests
-from ammo_env.listeners import Arrival, make_listeners
+from ammo_env.listeners import LISTENERS, Arrival, make_listeners
 from ammo_env.memory import Impression
 from ammo_env.network import make_network
 from ammo_env.seats import Seats
@@ -165,6 +165,13 @@ class World:
                 f"the saved state is of another configuration: its belief keeps {sorted(state.beliefs.own)}, "
                 f"that of this world ('{self.config.beliefs.model}') {sorted(kept)}, or in other sizes"
             )
+        present = {*self.forces, *self.listeners, *(["interests"] if self.interests else [])}
+        kept_by = state.own.keys() & {*FORCES, *LISTENERS, "interests"}
+        if kept_by != present:
+            raise ValueError(
+                f"the saved state is of another configuration: what moves and remembers there is {sorted(kept_by)}, in "
+                f"this world {sorted(present)}"
+            )
         self._state = state
         if self.composition is not None:
             self.seats = self.composition.seats_at(state.now)
@@ -262,10 +269,10 @@ class World:
 
     def _move_humans(self, seen: Impression) -> None:
         """Hidden preferences move, and with them what counts as grounded; beliefs know how fast they grow stale."""
-        state = self.state
+        state, facts = self.state, self.state.added_facts
         for name, force in self.forces.items():
             state.q, state.own[name] = force.move(self._draws, state, state.own[name], seen)
-        if state.added_facts is not None:
+        if state.added_facts is not facts:
             creations.reground(self.arrays, state.corpus, self.seats, state.added_facts)
         state.beliefs = self.belief.forget(state.beliefs)
 

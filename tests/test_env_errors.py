@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -246,3 +247,16 @@ def test_nothing_is_rendered_without_a_mode_and_one_line_with_ansi(small_config:
     assert line is not None
     assert line.startswith("round 1/8: normalised regret ")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("on", [{"events.rate": 0.5}, {"humans.interests": 2}, {"humans.drift_rho": 0.9}])
+def test_a_saved_state_of_a_world_with_other_features(on: dict[str, Any], small_env: MakeEnv) -> None:
+    """Either way round it is refused, and the world that refused it plays on."""
+    plain, featured = small_env(2), small_env(2, on)
+    plain.reset(seed=0)
+    featured.reset(seed=0)
+    name = {"events.rate": "events", "humans.interests": "interests", "humans.drift_rho": "drift"}[next(iter(on))]
+    for env, other in ((plain, featured), (featured, plain)):
+        before, saved = env.world.state, other.get_state()
+        raises(ValueError, ["another configuration", f"['{name}']", "[]"], partial(env.set_state, saved))
+        assert env.world.state is before
