@@ -17,8 +17,11 @@ from ammo_env.social_settings import SocialConfig
 class KnowledgeConfig(Section):
     """What the MetaSpace is made of, drawn or read once per world and shared by all worlds of a batch."""
 
-    source: str = Field("synthetic", description="a registered knowledge source: synthetic, movielens, lastfm")
-    path: str | None = Field(None, description="folder of a real data set; AMMO_DATA where it is not given")
+    source: str = Field("synthetic", description="a registered knowledge source: synthetic, movielens, lastfm, table")
+    path: str | None = Field(
+        None, description="folder of a real data set (AMMO_DATA where it is not given), or file of a table"
+    )
+    embedder: str = Field("hashing", description="what turns texts into vectors: hashing, minilm (table)")
     seed: int = Field(0, ge=0, description="seed of the space itself; episodes are seeded by reset(seed)")
     dim: int = Field(32, ge=2, le=4096, description="D, dimensions of the embedding space")
     compress: int | None = Field(
@@ -40,8 +43,8 @@ class KnowledgeConfig(Section):
     preference: Literal["mixture", "uniform"] = Field(
         "mixture", description="mixture of facts, or uniform on the sphere (for the closed forms)"
     )
-    pool_size: int = Field(2048, ge=2, description="humans to draw from in training (synthetic)")
-    heldout_size: int = Field(512, ge=1, description="humans never trained on (synthetic)")
+    pool_size: int = Field(2048, ge=2, description="humans to draw from in training (synthetic, table)")
+    heldout_size: int = Field(512, ge=1, description="humans never trained on (synthetic, table)")
     heldout_share: float = Field(0.2, gt=0, lt=1, description="share of the people held out (real data)")
     quality_share: float = Field(
         1.0,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ammo_env.arrays import FloatArray
+from ammo_env.arrays import BoolArray, FloatArray
 from ammo_env.config import KnowledgeConfig
 from ammo_env.knowledge import Knowledge, knowledge_source
 from ammo_env.settings import ConfigError
@@ -34,22 +34,24 @@ def synthetic(config: KnowledgeConfig) -> Knowledge:
     chosen = np.stack([np.resize(rng.permutation(facts), each) for _ in range(subspaces)])
     near = np.take_along_axis(grounded, chosen[..., None], 1)
     anchors = _unit(near + config.anchor_noise * _sphere(rng, subspaces, each, dim))
+    everywhere = np.ones((subspaces, facts), dtype=np.bool_)
     names = tuple(f"subspace {m}" for m in range(subspaces))
     return Knowledge(
         facts=grounded,
-        fact_mask=np.ones((subspaces, facts), dtype=np.bool_),
+        fact_mask=everywhere,
         entities=anchors.reshape(-1, dim),
         entity_subspace=np.repeat(np.arange(subspaces), each),
         entity_names=tuple(f"{name}, entity {i}" for name in names for i in range(each)),
         subspace_names=names,
-        preferences=_preferences(rng, config, grounded, config.pool_size),
-        heldout_preferences=_preferences(rng, config, grounded, config.heldout_size),
+        preferences=mixtures(rng, config, grounded, everywhere, config.pool_size),
+        heldout_preferences=mixtures(rng, config, grounded, everywhere, config.heldout_size),
     )
 
 
-def _preferences(
-    rng: np.random.Generator, config: KnowledgeConfig, facts: FloatArray, size: int
+def mixtures(
+    rng: np.random.Generator, config: KnowledgeConfig, facts: FloatArray, fact_mask: BoolArray, size: int
 ) -> FloatArray:
+    """Preferences [size, D] as `config.preference` says, of facts [M, F, D] that are there where the mask [M, F] is."""
     if config.preference == "uniform":
         return _sphere(rng, size, config.dim)
     subspaces = facts.shape[0]
@@ -57,7 +59,8 @@ def _preferences(
     interests = rng.permuted(np.tile(np.arange(subspaces), (size, 1)), axis=1)[:, :most]
     held = np.arange(most) < rng.integers(1, most + 1, size)[:, None]
     weights = rng.standard_exponential((size, most)) * held  # normalised exponentials are Dirichlet(1)
-    picks = facts[interests, rng.integers(facts.shape[1], size=(size, most))]
+    count = fact_mask.shape[1] if fact_mask.all() else fact_mask.sum(axis=1)[interests]
+    picks = facts[interests, rng.integers(count, size=(size, most))]
     return _unit(np.einsum("pi,pid->pd", weights, picks))
 
 

@@ -23,6 +23,7 @@ from ammo_env.settings import dotted_keys
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
+CSV = [text for language, text in BLOCKS if language == "csv"]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 
 
@@ -30,6 +31,15 @@ def run(text: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
     exec(compile(text, "README.md", "exec"), names)
     return names
+
+
+def test_the_table_is_one(tmp_path: Path) -> None:
+    """The table of the README makes a world with the settings of its command."""
+    path = tmp_path / "food.csv"
+    path.write_text(CSV[0], encoding="utf-8")
+    env = metaspace_v0.parallel_env(knowledge={"source": "table", "path": str(path), "num_subspaces": 2, "dim": 64})
+    env.reset(seed=0)
+    assert env.agents
 
 
 def test_the_pettingzoo_snippet_plays_an_episode(capsys: pytest.CaptureFixture[str]) -> None:

@@ -183,5 +183,5 @@ def test_friends_are_those_of_the_pool_in_force(small_config: Callable[..., Ammo
 
 
 def test_an_unknown_source_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'movielenz' is not known; there are: lastfm, movielens, "):
+    with pytest.raises(ConfigError, match="'movielenz' is not known; there are: lastfm, movielens, synthetic, table"):
         knowledge_of(source="movielenz")
