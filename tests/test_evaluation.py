@@ -70,10 +70,10 @@ def test_tuning_returns_the_best_of_each_grid(config: AmmoConfig) -> None:
     ticks: list[int] = []
     arena = Arena(config, worlds=4, stream=TUNING)
     tuned = tune_bandits(arena, scripted_cast(), ticks.append)
-    assert set(tuned) == {"softmax", "linucb", "thompson"}
+    assert set(tuned) == {"epsilon_greedy", "softmax", "linucb", "thompson"}
     again = evaluate_user_buddies({"best": make_user_baseline(tuned["softmax"].name)}, scripted_cast(), arena)
     assert again["best"].summary()["normalised_regret"] == pytest.approx(tuned["softmax"].normalised_regret)
-    assert sum(ticks) == 20
+    assert sum(ticks) == 26
 
 
 def test_baselines_by_name() -> None:

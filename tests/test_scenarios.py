@@ -11,7 +11,7 @@ from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config, parse_scalar, read_scenario, scenario_folder, scenario_names
 from ammo_env.settings import ConfigError
 
-WANTED = {"default", "drift", "noisy", "crowded", "clicks", "paper", "movielens", "movielens-taste"}
+WANTED = {"default", "drift", "noisy", "crowded", "clicks", "paper", "scarce", "movielens", "movielens-taste"}
 # What makes each scenario, in numbers (DESIGN and the measured starting points).
 FACTS: dict[str, dict[str, Any]] = {
     "default": {"aipp.noise": 0.5, "aipp.bait": 0.3, "humans.drift_rho": 1.0},
@@ -22,6 +22,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "paper": {"knowledge.dim": 1536, "goal_buddies.num_goal_buddies": 16, "humans.num_humans": 16},
     "events": {"events.rate": 0.04, "events.pull": 0.4, "events.fact_slots": 4, "humans.drift_rho": 1.0},
     "latent": {"humans.interests": 3, "humans.latent_interests": 2, "humans.awakening": 0.6},
+    "scarce": {"aipp.response": 0.2, "aipp.latency": 5},
     "movielens": {"knowledge.source": "movielens", "knowledge.quality_share": 1.0},
     "movielens-taste": {"knowledge.source": "movielens", "knowledge.quality_share": 0.0},
 }

@@ -33,10 +33,17 @@ EVERYTHING: dict[str, Any] = {
     "rewards.energy_price": 0.1,
     "actions.goal_buddy": "steer",
 }
+FAULTY: dict[str, Any] = {
+    "aipp.subspaces": {0: {"kind": "pairwise"}, 1: {"kind": "cascade", "inconsistency": 0.2}},
+    "aipp.human_bias": 0.3,
+    "aipp.human_scale": 0.2,
+    "aipp.creator_bias": 0.3,
+}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in ("clicks", "crowded", "default", "drift", "noisy", "paper")},
+    **{name: (name, {}) for name in ("clicks", "crowded", "default", "drift", "noisy", "paper", "scarce")},
     **{f"{name}-continuous": (name, {"actions.continuous": True}) for name in ("clicks", "crowded", "drift")},
     "everything": ("default", EVERYTHING),
+    "faulty": ("default", FAULTY),
 }
 COLUMNS = ("user obs", "goal obs", "user rew", "goal rew", "regret", "random", "q", "belief")
 GOLDEN = """
@@ -46,10 +53,12 @@ default              0.440459  0.274975 -0.366175 -0.228017    1.4647   1.98612 
 drift                0.441204  0.276396  -0.37285 -0.228351    1.4914   1.98482  0.441654  0.621716
 noisy                0.425583  0.276775 -0.426169 -0.228018   1.70468   1.98539  0.424832  0.472199
 paper                0.437567  0.234099 -0.281331 -0.228371   1.12532    1.7189  0.248077  0.598293
+scarce               0.313956  0.185637 -0.452032 -0.227639   1.80813   1.98494  0.424832  0.428344
 clicks-continuous    0.421445   0.26579 -0.385825 -0.185194    1.5433   1.94247  0.424832   0.54131
 crowded-continuous   0.484718  0.274492 -0.342494 -0.203804   1.36998   2.14944  0.424832  0.643335
 drift-continuous     0.446775  0.271145 -0.307648 -0.186742   1.23059   1.94953  0.441654  0.662483
 everything           0.374153  0.254574  0.305219 -0.322067   1.49309    1.5617  0.254111  0.141532
+faulty               0.419342  0.261242   -0.4579 -0.228256    1.8316   1.98577  0.424832  0.549326
 """
 
 

@@ -63,6 +63,40 @@ class Softmax(ScorePolicy):
         return feature(turn, "score") + self.temperature * rng.gumbel(size=turn.mask.shape)
 
 
+class EpsilonGreedy(ScorePolicy):
+    """Slot by slot: the largest q_hat . e left, or with probability epsilon any candidate left, each as likely."""
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        self.epsilon = epsilon
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        left = np.where(turn.mask, feature(turn, "score") + TIE_BREAK * rng.random(turn.mask.shape), -np.inf)
+        ranks, slots = np.zeros(turn.mask.shape), turn.env.config.attention.num_slots
+        for place in range(slots):
+            lots = np.where(np.isfinite(left), rng.random(left.shape), -np.inf).argmax(axis=-1)
+            chance = rng.random(lots.shape) < self.epsilon
+            chosen = np.where(chance, lots, left.argmax(axis=-1))[..., None]
+            np.put_along_axis(ranks, chosen, slots - place, axis=-1)
+            np.put_along_axis(left, chosen, -np.inf, axis=-1)
+        return ranks
+
+
+class FriendsOfFriends(ScorePolicy):
+    """q_hat . e + weight * endorsement: what the neighbours' humans have just liked comes first.
+
+    Where humans have no neighbours (`social.network`) it is greedy.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        score = feature(turn, "score")
+        if "endorsement" not in turn.env.observation_layouts["user_buddy"].candidate_features:
+            return score
+        return score + self.weight * feature(turn, "endorsement")
+
+
 class LinUCB(ScorePolicy):
     """q_hat . e + width * sd(q . e). Source: Li et al. 2010; the posterior is the environment's belief."""
 
