@@ -142,10 +142,11 @@ def test_one_human_has_no_neighbours_and_the_world_goes_on(small_env: MakeEnv, r
 def test_endorsement_is_what_neighbours_answered_above_their_usual(
     latency: int, small_env: MakeEnv, random_actions: RandomActions
 ) -> None:
-    """Recomputed answer by answer in float64; what left its shelf place takes the liking along, late answers too."""
+    """Recomputed answer by answer in float64; what left its shelf place takes the liking along, late answers too.
+    A mean over the two neighbours on a ring, with one pseudo-answer."""
     env = small_env(2, {"social.network": "ring", "social.num_neighbours": 2, "aipp.latency": latency,
                         "actions.goal_buddy": "gains", "goal_buddies.energy_regrowth": 0.4})  # fmt: skip
-    rng, expected = np.random.default_rng(0), np.zeros((2, 4, 10))
+    rng, expected, heard = np.random.default_rng(0), np.zeros((2, 4, 10)), np.zeros((2, 4, 10))
     env.reset(seed=0)
     rounds: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     for now in range(8):
@@ -156,18 +157,21 @@ def test_endorsement_is_what_neighbours_answered_above_their_usual(
         sent = happened.impression
         rounds.append((happened.items, sent.filled, sent.feedback.value, born))
         gone = state.corpus.born > now
-        expected *= DECAY
-        expected[np.broadcast_to(gone[:, None], expected.shape)] = 0.0
+        for kept in (expected, heard):
+            kept *= DECAY
+            kept[np.broadcast_to(gone[:, None], kept.shape)] = 0.0
         if now >= latency:
             items, filled, value, then = rounds[now - latency]
             for e, u, s in np.argwhere(filled):
                 if then[e, items[e, u, s]] == state.corpus.born[e, items[e, u, s]]:
-                    expected[e, u, items[e, u, s]] += max(value[e, u, s] - state.memory.answer_rate[e, u], 0.0)
+                    expected[e, u, items[e, u, s]] += value[e, u, s] - state.memory.answer_rate[e, u]
+                    heard[e, u, items[e, u, s]] += 1.0
         own = state.own["endorsement"]
         np.testing.assert_allclose(own["liked"], expected, atol=1e-5)
-        around = 0.5 * (np.roll(expected, 1, axis=1) + np.roll(expected, -1, axis=1))
-        np.testing.assert_allclose(own["endorsed"], around, atol=1e-5)
+        around, number = (0.5 * (np.roll(x, 1, axis=1) + np.roll(x, -1, axis=1)) for x in (expected, heard))
+        np.testing.assert_allclose(own["endorsed"], around / (1.0 + number), atol=1e-5)
     assert (expected > 0).any()
+    assert (expected < 0).any()
 
 
 def test_endorsement_is_seen_where_there_is_a_network(small_env: MakeEnv, random_actions: RandomActions) -> None:
