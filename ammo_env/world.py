@@ -2,7 +2,7 @@
 
 `World.step` is the story of one round. Both sides act at once on what they were last shown: slates are
 formed, humans answer, everything is judged against the hidden preferences, new creations are published,
-beliefs absorb the answers that have arrived, preferences drift, and the next candidates are retrieved. The
+beliefs absorb the answers that have arrived, preferences move, and the next candidates are retrieved. The
 world owns its random stream.
 """
 

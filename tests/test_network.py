@@ -227,3 +227,10 @@ def test_a_network_alone_draws_nothing_that_was_not_drawn_before(random_actions:
             ours, theirs = env.step(actions), plain.step(actions)
             np.testing.assert_array_equal(ours[1]["user_buddy"], theirs[1]["user_buddy"])
             np.testing.assert_array_equal(env.world.state.q, plain.world.state.q)
+
+
+def test_a_saved_state_of_a_world_without_neighbours_is_refused(small_env: MakeEnv) -> None:
+    plain, env = small_env(2), small_env(2, {"social.network": "ring", "social.degroot.influence": 0.1})
+    plain.reset(seed=0)
+    with pytest.raises(ValueError, match=r"in this world \['degroot', 'endorsement'\]"):
+        env.set_state(plain.get_state())

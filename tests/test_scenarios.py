@@ -23,6 +23,10 @@ FACTS: dict[str, dict[str, Any]] = {
     "events": {"events.rate": 0.04, "events.pull": 0.4, "events.fact_slots": 4, "humans.drift_rho": 1.0},
     "latent": {"humans.interests": 3, "humans.latent_interests": 2, "humans.awakening": 0.6},
     "scarce": {"aipp.response": 0.2, "aipp.latency": 5},
+    "social": {"social.network": "similar", "attention.social_share": 0.25, "humans.num_humans": 16,
+               "social.friedkin_johnsen.neighbour_weight": 0.1, "social.friedkin_johnsen.stubbornness": 0.1},
+    "polarised": {"social.network": "random", "social.bounded_confidence.angle": 1.0, "social.num_groups": 2,
+                  "social.pushback.rejection_below": 0.4},
     "movielens": {"knowledge.source": "movielens", "knowledge.quality_share": 1.0},
     "movielens-taste": {"knowledge.source": "movielens", "knowledge.quality_share": 0.0},
 }
