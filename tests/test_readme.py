@@ -27,6 +27,11 @@ CSV = [text for language, text in BLOCKS if language == "csv"]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 
 
+def snippet(holding: str) -> str:
+    """The Python block of the README that holds some text."""
+    return next(text for text in PYTHON if holding in text)
+
+
 def run(text: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
     exec(compile(text, "README.md", "exec"), names)
@@ -43,14 +48,20 @@ def test_the_table_is_one(tmp_path: Path) -> None:
 
 
 def test_the_pettingzoo_snippet_plays_an_episode(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run(PYTHON[0])
+    names = run(snippet("parallel_env"))
     assert names["env"].agents == []
     assert "candidates" in capsys.readouterr().out
 
 
+def test_the_influence_snippet_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    text = snippet("social_step")
+    run(text)
+    assert capsys.readouterr().out.strip() == text.strip().rsplit("# ", 1)[1]
+
+
 def test_the_oracle_snippet_adds_an_oracle() -> None:
     try:
-        run(PYTHON[1])
+        run(snippet("@oracle"))
         env = metaspace_v0.vec_env(2, aipp={"kind": "thumbs"})
         env.reset(0)
         env.step({"user_buddy": np.broadcast_to(np.arange(4), (2, 8, 4)), "goal_buddy": np.zeros((2, 16), int)})
@@ -61,7 +72,7 @@ def test_the_oracle_snippet_adds_an_oracle() -> None:
 
 
 def test_the_policy_snippet_is_a_policy() -> None:
-    newest = run(PYTHON[2])["Newest"]()
+    newest = run(snippet("class Newest"))["Newest"]()
     config: AmmoConfig = load_config("default", {"actions.goal_buddy": "gains", "num_rounds": 4})
     meters = evaluate_user_buddies({"newest": newest}, scripted_cast(), Arena(config, worlds=4))
     assert 0 < meters["newest"].summary()["normalised_regret"] < 1.5
@@ -74,7 +85,7 @@ def test_the_population_snippet_loads_members(
     write_population(tmp_path / "runs" / "population-seed0" / "population", everybody, {})
     monkeypatch.chdir(tmp_path)
     member = next(resident.member for resident in everybody if resident.side == "goal_buddy")
-    names = run(PYTHON[3].replace("member=7", f"member={member.id}"))
+    names = run(snippet("load_policy").replace("member=7", f"member={member.id}"))
     assert (names["champion"].side, names["champion"].deterministic) == ("user_buddy", True)
     assert names["another"].side == "goal_buddy"
 
