@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agents.checkpoints import CheckpointError
-from ammo_env.datasets.grouplens import DataError
+from ammo_env.datasets.folders import DataError
 from ammo_env.settings import ConfigError
 
 EXPECTED = (ConfigError, CheckpointError, DataError, FileExistsError, FileNotFoundError, NotADirectoryError)

@@ -11,7 +11,7 @@ import pytest
 
 from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets import implicit
-from ammo_env.datasets.grouplens import DataError
+from ammo_env.datasets.folders import DataError
 from ammo_env.datasets.hetrec import read_lastfm, stamp
 from ammo_env.datasets.implicit import fit_items
 from ammo_env.datasets.lastfm import find_folder, fit_lastfm
@@ -137,7 +137,7 @@ def test_another_encoding_is_refused(folder: Path) -> None:
 
 
 def test_spaces_beside_a_number_are_read(folder: Path) -> None:
-    """As in line 2,866 and after of the file as published."""
+    """Some lines of the file as published have them."""
     path = folder / "user_artists.dat"
     before = read_lastfm(folder)
     path.write_text(path.read_text(encoding="utf-8").replace("\t101\t", "\t101  \t"), encoding="utf-8")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ammo_env.datasets import movielens
-from ammo_env.datasets.grouplens import DataError, read_movielens
+from ammo_env.datasets.folders import DataError
+from ammo_env.datasets.grouplens import read_movielens
 from ammo_env.datasets.movielens import find_folder, fit_ratings, movielens_knowledge
 from ammo_env.datasets.preferences import Fit
 from ammo_env.knowledge import Knowledge

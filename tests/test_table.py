@@ -11,7 +11,7 @@ import pytest
 
 from ammo_env import metaspace_v0
 from ammo_env.config import KnowledgeConfig
-from ammo_env.datasets.grouplens import DataError
+from ammo_env.datasets.folders import DataError
 from ammo_env.datasets.table_files import read_table
 from ammo_env.embedding import make_embedder
 from ammo_env.knowledge import Knowledge

@@ -1,9 +1,13 @@
-"""Where the files of a data set lie: in the folder that a world is told of, or in that of AMMO_DATA."""
+"""Where the files of a data set lie (in the folder that a world is told of, or in AMMO_DATA), and what damages them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+class DataError(ValueError):
+    """A data file that cannot be read: names the file, the line, and what was expected."""
 
 
 def data_folder(path: str | None, title: str, inner: str, marker: str, source: str) -> Path:

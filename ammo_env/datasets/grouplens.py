@@ -13,15 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
+from ammo_env.datasets.folders import DataError
 
 FILES = ("u.data", "u.item", "u.genre", "u.info")
 SOURCE = "The data is GroupLens's MovieLens 100K: the folder ml-100k as they distribute it."
 ITEM_COLUMNS = 5  # film id, title, two dates and an address stand before the genres
 RATING_LINE = re.compile(r"([0-9]{1,18}\t){3}[0-9]{1,18}")
-
-
-class DataError(ValueError):
-    """A data file that cannot be read: names the file, the line, and what was expected."""
 
 
 @dataclass(frozen=True)

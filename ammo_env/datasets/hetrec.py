@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
-from ammo_env.datasets.grouplens import DataError
+from ammo_env.datasets.folders import DataError
 
 FILES = ("artists.dat", "user_artists.dat", "user_friends.dat")
 SOURCE = "The data is HetRec 2011's Last.fm 2K, as GroupLens distribute it: the folder that holds artists.dat."

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammo_env.arrays import FloatArray
-from ammo_env.datasets.grouplens import DataError
+from ammo_env.datasets.folders import DataError
 
 LABELS = ("id", "name", "subspace", "text")
 SOURCE = "A table has columns id, name, subspace and either text or coordinates; see ammo_env/datasets/table_files.py."
