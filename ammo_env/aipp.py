@@ -68,6 +68,15 @@ class Aipp:
             own |= fault.begin(draws, envs, humans, goals)
         return {OWN: own} if self._faults else {}
 
+    def check(self, own: dict[str, Own]) -> None:
+        """Raises `ValueError` unless a saved world's arrays are those that the faults of this one keep."""
+        kept, expected = set(own.get(OWN, {})), {name for fault in self._faults for name in fault.keeps}
+        if kept != expected:
+            raise ValueError(
+                f"the saved state is of another configuration: the faults of its humans keep {sorted(kept)}, those of "
+                f"this world {sorted(expected)}"
+            )
+
     def ask(self, draws: Any, question: Question, own: dict[str, Own]) -> Feedback:
         """Send impressions out -> what the humans answer. `own` holds what `begin` gave at the start of the episode."""
         subspace, filled = question.subspace, question.filled

@@ -26,6 +26,8 @@ Table = float | Array
 class Fault(Protocol):
     """One way to be wrong, for all humans of all worlds at once."""
 
+    keeps: tuple[str, ...]  # names of what `begin` draws
+
     def begin(self, draws: Any, envs: int, humans: int, goals: int) -> Own:
         """What is drawn for an episode; {} if nothing is."""
         ...
@@ -68,6 +70,8 @@ def look_up(arrays: Any, table: Table, subspace: Array) -> Table:
 class HumanBias:
     """Some humans are harsh and some kind (an offset), some exaggerate and some shrug (a scale)."""
 
+    keeps: tuple[str, ...] = ("kindness", "vigour")
+
     def __init__(self, arrays: Any, settings: Sequence[AippFaults]) -> None:
         self._arrays = arrays
         self._offset = by_subspace(arrays, [s.human_bias for s in settings])
@@ -89,6 +93,8 @@ def _human(arrays: Any, settings: Sequence[AippFaults]) -> HumanBias | None:
 class Fame:
     """What some creators make is liked for who made it. It belongs to the seat for the whole episode."""
 
+    keeps: tuple[str, ...] = ("fame",)
+
     def __init__(self, arrays: Any, settings: Sequence[AippFaults]) -> None:
         self._arrays, self._spread = arrays, by_subspace(arrays, [s.creator_bias for s in settings])
 
@@ -108,6 +114,8 @@ def _fame(arrays: Any, settings: Sequence[AippFaults]) -> Fame | None:
 
 class Mood:
     """Inconsistency: asked again, the same human may say something else that has nothing to do with the item."""
+
+    keeps: tuple[str, ...] = ()
 
     def __init__(self, arrays: Any, settings: Sequence[AippFaults]) -> None:
         self._arrays, self._share = arrays, by_subspace(arrays, [s.inconsistency for s in settings])

@@ -172,6 +172,7 @@ class World:
                 f"the saved state is of another configuration: what moves and remembers there is {sorted(kept_by)}, in "
                 f"this world {sorted(present)}"
             )
+        self.aipp.check(state.own)
         self._state = state
         if self.composition is not None:
             self.seats = self.composition.seats_at(state.now)

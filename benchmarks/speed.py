@@ -39,6 +39,9 @@ FEATURES: dict[str, dict[str, Any]] = {
     "events": {"events.rate": 0.04},
     "events that become facts": {"events.rate": 0.04, "events.fact_slots": 4},
     "three interests": {"humans.interests": 3, "humans.latent_interests": 2},
+    **{f"answers by {kind}": {"aipp.kind": kind} for kind in ("click", "choice", "pairwise", "cascade")},
+    "biased humans and creators": {"aipp.human_bias": 0.3, "aipp.human_scale": 0.2, "aipp.creator_bias": 0.3},
+    "inconsistent humans": {"aipp.inconsistency": 0.2},
 }
 
 

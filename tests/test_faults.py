@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,17 @@ def test_a_saved_world_keeps_its_faults(name: str, small_env: MakeEnv, random_ac
         np.testing.assert_array_equal(
             env.last_round.impression.feedback.value, twin.last_round.impression.feedback.value
         )
+
+
+def test_a_state_saved_with_other_faults_is_refused(small_env: MakeEnv) -> None:
+    """Both ways; and what each fault draws is what it says that it keeps."""
+    plain, famous = small_env(2), small_env(2, {"aipp.creator_bias": 0.5})
+    plain.reset(seed=0)
+    famous.reset(seed=0)
+    assert set(famous.world.state.own["aipp"]) == {"fame"}
+    for env, other, keeps in ((plain, famous, "['fame']"), (famous, plain, "[]")):
+        with pytest.raises(ValueError, match=re.escape(f"the faults of its humans keep {keeps}")):
+            env.set_state(other.get_state())
 
 
 def test_faults_stay_hidden(small_env: MakeEnv) -> None:
