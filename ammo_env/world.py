@@ -2,8 +2,8 @@
 
 `World.step` is the story of one round. Both sides act at once on what they were last shown: slates are
 formed, humans answer, everything is judged against the hidden preferences, new creations are published,
-beliefs absorb the answers that have arrived, preferences move, and the next candidates are retrieved. The
-world owns its random stream.
+beliefs absorb the answers that have arrived, events happen and preferences move, and the next candidates are
+retrieved. The world owns its random stream.
 """
 
 from __future__ import annotations

@@ -53,6 +53,10 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "nothing fresh": {"attention.fresh_share": 0.0},
     "events": {"events.rate": 0.5},
+    "events and interests among friends": {
+        "events.rate": 0.5, "events.fact_slots": 1, "humans.interests": 3, "humans.latent_interests": 1,
+        "humans.drift_rho": 0.95, "attention.social_share": 0.3, "social.network": "ring",
+    },
     "latent interests": {"humans.interests": 4, "humans.latent_interests": 2, "humans.drift_rho": 0.9},
     "events that become facts": {"events.rate": 1.0, "events.reach": "all", "events.fact_slots": 2,
                                  "observations.goal_view": "own_feedback"},
