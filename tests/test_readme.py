@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 CSV = [text for language, text in BLOCKS if language == "csv"]
-PYTHON = [text for language, text in BLOCKS if language == "python"]
+PYTHON: list[str] = [text for language, text in BLOCKS if language == "python"]
 
 
 def snippet(holding: str) -> str:
