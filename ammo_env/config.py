@@ -282,6 +282,29 @@ class ActionConfig(Section):
         return self.goal_buddy or ("gains" if self.continuous else "nudge")
 
 
+class LifeConfig(Section):
+    """Retirement and birth of goal buddies in mid-episode; nobody dies while no cause of death is set."""
+
+    starve_rounds: int = Field(
+        0,
+        ge=0,
+        description="a goal buddy retires after so many rounds in a row without energy to publish; 0: never. It takes "
+        "fewer than publish_cost / energy_regrowth, or it cannot come to that",
+    )
+    viability: float = Field(
+        0.0, ge=0, description="a goal buddy retires whose decayed exposure (share of slates) is less; 0: never"
+    )
+    grace: int = Field(16, ge=1, description="rounds after birth in which viability is not asked for")
+    max_births: int = Field(
+        16, ge=0, description="births per episode, each with an id of its own; then nobody retires any more"
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Can anybody die?"""
+        return self.max_births > 0 and (self.starve_rounds > 0 or self.viability > 0)
+
+
 class EpisodeConfig(Section):
     """How long a world lives."""
 
@@ -304,6 +327,7 @@ class AmmoConfig(Section):
     rewards: RewardConfig = RewardConfig()
     observations: ObservationConfig = ObservationConfig()
     actions: ActionConfig = ActionConfig()
+    life: LifeConfig = LifeConfig()
     episode: EpisodeConfig = EpisodeConfig()
 
     @property

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ammo_env.arrays import Array, normalise, row_starts
 from ammo_env.config import GoalBuddyConfig
 from ammo_env.seats import Seats
@@ -17,7 +19,7 @@ from ammo_env.seats import Seats
 
 @dataclass
 class Corpus:
-    """The live creations of E worlds; arrays are replaced or written in place by `publish` and `reground` alone."""
+    """The live creations of E worlds; only `publish`, `reground` and `restock` replace arrays or write into them."""
 
     vectors: Array  # [E, C, D] unit
     grounding_error: Array  # [E, C] distance to the nearest fact, [0, 2]
@@ -116,3 +118,16 @@ def reground(arrays: Any, corpus: Corpus, seats: Seats, added: Array) -> None:
     corpus.nearest_fact = xp.where(arrays.take(nearer, newest), arrays.take(index, newest), corpus.nearest_fact)
     corpus.grounding_error = errors.reshape(envs, -1)
     corpus.shelf_error = errors.sum(axis=-1) * (1.0 / places)
+
+
+def restock(arrays: Any, corpus: Corpus, shelves: Corpus, seat: Array, source: Array, now: int) -> None:
+    """Newborns' shelves: flat seats `seat` [n] become the flat seats `source` [n] of `shelves`, energy and all."""
+    places = corpus.born.shape[1] // corpus.energy.shape[1]
+    there, here = ((row[:, None] * places + arrays.constant[np.arange, places]).reshape(-1) for row in (seat, source))
+    arrays.put_rows(corpus.vectors, there, arrays.take_rows(shelves.vectors, here))
+    for name in ("grounding_error", "provenance", "popularity"):
+        arrays.put(getattr(corpus, name), there, arrays.take(getattr(shelves, name), here))
+    arrays.put(corpus.born, there, float(now))
+    arrays.put_rows(corpus.steering, seat, arrays.take_rows(shelves.steering, source))
+    for name in ("oldest", "energy", "nearest_fact", "shelf_error"):
+        arrays.put(getattr(corpus, name), seat, arrays.take(getattr(shelves, name), source))

@@ -21,6 +21,7 @@ from ammo_env.listeners import Arrival, Own, listener
 from ammo_env.memory import DECAY
 from ammo_env.seats import Seats
 from ammo_env.state import State
+from ammo_env.succession import forgets, staying_places
 
 
 class Endorsement:
@@ -51,6 +52,13 @@ class Endorsement:
         cell = item + arrays.constant[row_starts, tuple(liked.shape)]
         arrays.add_at(liked, cell, better * same)
         arrays.add_at(heard, cell, same)
+
+
+@forgets("endorsement")
+def _forget(arrays: Any, draws: Any, own: Own, retired: Array) -> Own:
+    """Whole shelves leave, and are endorsed no more."""
+    stays = staying_places(arrays, retired, own["liked"].shape[-1] // retired.shape[-1])[:, None]
+    return {name: kept * stays for name, kept in own.items()}
 
 
 @listener("endorsement")

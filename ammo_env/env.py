@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,10 @@ from pettingzoo import ParallelEnv
 
 from ammo_env.arrays import FloatArray
 from ammo_env.config import AmmoConfig
+from ammo_env.life import NAME as LIFE
 from ammo_env.observations import Layout
 from ammo_env.settings import ConfigError
+from ammo_env.state import Round
 from ammo_env.steering import HOLD, num_nudges
 from ammo_env.vector import SIDES, VectorEnv
 
@@ -22,6 +25,10 @@ Infos = dict[str, dict[str, Any]]
 
 class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
     """One world of G goal buddies and U user buddies; agents `user_buddy_0..`, `goal_buddy_0..`.
+
+    Where goal buddies may retire (`config.life`), `possible_agents` also has the ids of those who may be born. Who
+    retires gets a last observation and reward with terminations True; in the same step its successor appears in all
+    five dictionaries (reward 0) and takes its place in `agents`. Ids are given in order of birth and never return.
 
     Observations are rows of arrays made fresh each step. `infos[agent]["action_mask"]` is in gymnasium's
     format for discrete spaces (a tuple of S masks for a slate); for Box goal actions
@@ -43,14 +50,15 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
         self.config, self.render_mode = config, render_mode
         self.vector = VectorEnv(config, 1)
         self._members = {side: [f"{side}_{n}" for n in range(self.vector.num_agents[side])] for side in SIDES}
-        self.possible_agents = [agent for side in SIDES for agent in self._members[side]]
+        self._first = self._members
+        goals, births = self.vector.num_agents["goal_buddy"], config.life.max_births * config.life.is_on
+        unborn = [f"goal_buddy_{n}" for n in range(goals, goals + births)]
+        named = {"user_buddy": self._members["user_buddy"], "goal_buddy": [*self._members["goal_buddy"], *unborn]}
+        self.possible_agents = [agent for side in SIDES for agent in named[side]]
         self.agents: list[str] = []
-        self._everybody = frozenset(self.possible_agents)
         # One space object per agent: each has its own random state when it is sampled.
-        self.observation_spaces = {
-            a: _copy(self.vector.observation_spaces[s]) for s in SIDES for a in self._members[s]
-        }
-        self.action_spaces = {a: _copy(self.vector.action_spaces[s]) for s in SIDES for a in self._members[s]}
+        self.observation_spaces = {a: _copy(self.vector.observation_spaces[s]) for s in SIDES for a in named[s]}
+        self.action_spaces = {a: _copy(self.vector.action_spaces[s]) for s in SIDES for a in named[s]}
         size = sum(self.vector.num_agents[s] * self.vector.observation_layouts[s].size for s in SIDES)
         self.state_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self._obs: dict[str, Any] = {}
@@ -72,7 +80,8 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
     ) -> tuple[dict[str, FloatArray], Infos]:
         """Begin an episode; a seed fixes everything, None continues the random stream; no options."""
         self._obs, _ = self.vector.reset(seed)
-        self.agents = list(self.possible_agents)
+        self._members = self._first
+        self.agents = [agent for side in SIDES for agent in self._members[side]]
         return self._by_agent(self._obs), self._infos()
 
     def step(
@@ -84,14 +93,17 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
             raise RuntimeError(f"{started}: call reset() before step()")
         if not isinstance(actions, Mapping):
             raise ValueError(f"step() needs a dict of actions by agent, got {actions!r}")
-        if actions.keys() != self._everybody:
+        if actions.keys() != set(self.agents):
             raise ValueError(self._who_is_wrong(actions))
         stacked = {side: self._stack(side, actions) for side in SIDES}
         self._obs, happened = self.vector.play(stacked)
         scored = self._by_agent({side: happened.rewards[side].tolist() for side in SIDES})
         over = self.vector.is_over
         flags = dict.fromkeys(self.agents, False), dict.fromkeys(self.agents, over)
-        result = self._by_agent(self._obs), scored, *flags, self._infos()
+        last = {} if happened.last_seen is None else self._succeed(happened, scored, *flags)
+        observations, infos = self._by_agent(self._obs) | last, self._infos()
+        infos |= {agent: dict(self._goal_masks[False]) for agent in last}
+        result = observations, scored, *flags, infos
         if over:
             self.agents = []
         return result
@@ -119,7 +131,24 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
 
     def _by_agent(self, rows: dict[str, Any]) -> dict[str, Any]:
         users, goals = (rows[side][0] for side in SIDES)
-        return dict(zip(self.possible_agents, [*users, *goals], strict=True))
+        return dict(zip(itertools.chain(*self._members.values()), [*users, *goals], strict=True))
+
+    def _succeed(self, happened: Round, rewards: dict[str, float], *flags: dict[str, bool]) -> dict[str, FloatArray]:
+        """Newborns take the seats of the retired, in `agents` and in what the step returns -> last observations."""
+        assert happened.last_seen is not None
+        assert happened.retired is not None
+        identity, seated = self.vector.world.state.own[LIFE]["id"][0].tolist(), self._members["goal_buddy"]
+        self._members = self._members | {"goal_buddy": [f"goal_buddy_{number}" for number in identity]}
+        self.agents = [agent for side in SIDES for agent in self._members[side]]
+        last: dict[str, FloatArray] = {}
+        for seat in np.flatnonzero(happened.retired).tolist():
+            gone, successor = seated[seat], self._members["goal_buddy"][seat]
+            last[gone], flags[0][gone], rewards[successor] = happened.last_seen[0, seat], True, 0.0
+            for flag in flags:
+                flag[successor] = False
+            # A caller can only seed the spaces of agents that it sees: a newborn samples on from its predecessor's.
+            self.action_spaces[successor].seed(int(self.action_spaces[gone].np_random.integers(2**31)))
+        return last
 
     def _stack(self, side: str, actions: dict[str, Any]) -> NDArray[Any]:
         rows, space = [actions[agent] for agent in self._members[side]], self.vector.action_spaces[side]

@@ -4,7 +4,7 @@ An opinion starts as e.q + bait * grounding_error. The faults that are on change
 `FAULTS`; the noise of the answer comes on top:
 
     human    opinion <- exp(human_scale * z) * opinion + human_bias * y,   y, z ~ N(0, 1) per human: some are harsh
-    creator  opinion <- opinion + creator_bias * x,                        x ~ N(0, 1) per goal seat: fame
+    creator  opinion <- opinion + creator_bias * x,                        x ~ N(0, 1) per goal buddy: fame
     mood     opinion <- U(-1, 1) with probability inconsistency, anew for every item and round
 
 y, z and x are drawn at reset and hidden. No belief knows of any fault here, as none knows of bait. A fault's parameters
@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from ammo_env.arrays import Array, row_starts
 from ammo_env.config import AippFaults
+from ammo_env.succession import forgets
 
 Own = dict[str, Array]  # what the faults keep for an episode: name -> array [E, ...]
 Table = float | Array
@@ -91,7 +92,7 @@ def _human(arrays: Any, settings: Sequence[AippFaults]) -> HumanBias | None:
 
 
 class Fame:
-    """What some creators make is liked for who made it. It belongs to the seat for the whole episode."""
+    """What some creators make is liked for who made it, as long as they hold their seats."""
 
     keeps: tuple[str, ...] = ("fame",)
 
@@ -105,6 +106,14 @@ class Fame:
         fame = own["fame"]
         rows = self._arrays.constant[row_starts, tuple(fame.shape)][..., None]  # [E, 1, 1]
         return opinion + look_up(self._arrays, self._spread, subspace) * self._arrays.take(fame, creator + rows)
+
+
+@forgets("aipp")
+def _new_fame(arrays: Any, draws: Any, own: Own, retired: Array) -> Own:
+    """A newborn has a fame of its own."""
+    if "fame" not in own:
+        return own
+    return own | {"fame": arrays.xp.where(retired, draws.normal(*retired.shape), own["fame"])}
 
 
 @fault("creator")

@@ -27,6 +27,11 @@ class Arrival:
     arrived: Array  # [E, U, S] bool: which of its answers
     age: int  # rounds since the impression was made
 
+    @property
+    def credited(self) -> Array:
+        """[E, U, S] bool: those of them whose creator still holds its seat."""
+        return self.arrived if self.sent.credited is None else self.arrived & self.sent.credited
+
 
 class Listener(Protocol):
     """One use of answers, for all humans of all worlds at once."""

@@ -29,6 +29,7 @@ class Impression:
     provenance: Array  # [E, U, S] noisy view of its grounding error, as the user buddy was shown it
     filled: Array  # [E, U, S] bool
     feedback: Feedback
+    credited: Array | None = None  # [E, U, S] bool: the creator is still there to be told; None: everybody is
 
 
 @dataclass
@@ -90,14 +91,27 @@ def hear(
     heard = arrays.empty(envs, 2, *arrived.shape[1:])  # answers, and their number
     heard[:, 1] = arrived
     heard[:, 0] = impression.feedback.value * heard[:, 1]
-    arrays.add_at(memory.by_creator, creator + arrays.constant[row_starts, memory.by_creator.shape], heard)
+    credited = heard if impression.credited is None else heard * arrays.as_float(impression.credited)[:, None]
+    arrays.add_at(memory.by_creator, creator + arrays.constant[row_starts, memory.by_creator.shape], credited)
     seat = creator + arrays.constant[row_starts, (envs, 2, 1, goals)]
-    by_goal = arrays.count(seat, heard, 2 * envs * goals).reshape(envs, 2, goals)
+    by_goal = arrays.count(seat, credited, 2 * envs * goals).reshape(envs, 2, goals)
     memory.goal_answers = _moved(arrays, memory.goal_answers, by_goal)
     by_human = heard.sum(axis=-1)
     memory.answer_rate = _moved(arrays, memory.answer_rate, by_human)
-    _like(arrays, memory, impression.vectors, arrays.xp.maximum(heard[:, 0], 0.0), group)
+    likes = credited if group is impression.creator else heard  # what its creator does not hear it does not learn from
+    _like(arrays, memory, impression.vectors, arrays.xp.maximum(likes[:, 0], 0.0), group)
     return by_human[:, 0], by_human[:, 1]
+
+
+def forget_creators(arrays: Any, memory: Memory, gone: Array, liked_by_creator: bool) -> None:
+    """Others sit in the seats `gone` [E, G] from now on: nothing was shown of them and nothing said about them."""
+    stays = arrays.as_float(~gone)
+    memory.by_creator = memory.by_creator * stays[:, None, None]
+    memory.goal_visibility = memory.goal_visibility * stays
+    memory.goal_exposure = memory.goal_exposure * stays
+    memory.goal_answers = memory.goal_answers * stays
+    if liked_by_creator:
+        memory.liked = memory.liked * stays[..., None]
 
 
 def _moved(arrays: Any, average: Array, heard: Array) -> Array:

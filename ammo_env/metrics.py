@@ -101,6 +101,19 @@ def serendipity(utility: Array, believed: Array, vectors: Array, consumed: Array
     return mean_where(np.maximum(utility - expected, 0.0), filled)
 
 
+def generations(since: Array, now: int, retired: Array) -> dict[str, FloatArray]:
+    """Births in a round, and who lives after it; per world [E].
+
+    births: goal buddies that were born, one for each that `retired` [E, G]. survival: share of the first generation
+    (born in round 0 by `since` [E, G]) that is still alive. age: mean rounds since birth of the living.
+    """
+    return {
+        "births": retired.sum(axis=-1).astype(np.float32),
+        "survival": (since == 0).mean(axis=-1, dtype=np.float32),
+        "age": (now - since).mean(axis=-1, dtype=np.float32),
+    }
+
+
 def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[str, FloatArray]:
     """Every metric of the round that has just been played, per world [E]; e.q is that of a human's best interest.
 
@@ -112,6 +125,7 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     share of goal buddies. discoveries (only with several interests): how many awoke, mean over humans,
     0..latent_interests. neighbour_similarity (only with a network): see there. rejected (only with push-back): share of
     humans and creators between whom a rejection stands.
+    births, survival, age: see `generations`; where nobody dies 0, 1 and the round.
     """
     judged, impression = happened.judgement, happened.impression
     utility, filled = to_numpy(judged.utility), to_numpy(impression.filled)
@@ -125,6 +139,9 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     seen = slate_sum(vectors, filled) * ((1.0 - DECAY) / filled.shape[-1])
     before = (to_numpy(state.memory.recent) - seen) / DECAY
     q, believed = to_numpy(state.q), to_numpy(state.beliefs.mean)
+    nothing = np.zeros((envs, goals), dtype=np.float32)
+    since = to_numpy(state.own["life"]["since"]) if "life" in state.own else nothing
+    retired = nothing if happened.retired is None else to_numpy(happened.retired)
     place = (candidates[:, :, None, :] == to_numpy(happened.items)[..., None]).argmax(axis=-1)  # [E, U, S]
     score, shown_utility = np.take_along_axis(to_numpy(happened.score), place, -1), to_numpy(judged.shown_utility)
     found = {"discoveries": to_numpy(state.own["interests"]["found"]).mean(axis=-1)} if "interests" in state.own else {}
@@ -149,6 +166,7 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
         "consensus": consensus(q),
         "preference_gap": np.linalg.norm(q - believed, axis=-1).mean(axis=-1),
         "published": to_numpy(happened.published).mean(axis=-1, dtype=np.float32),
+        **generations(since, state.now, retired),
     }
 
 

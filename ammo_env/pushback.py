@@ -17,6 +17,7 @@ from ammo_env.listeners import Arrival, Own, listener
 from ammo_env.memory import DECAY
 from ammo_env.seats import Seats
 from ammo_env.state import State
+from ammo_env.succession import forgets, staying_places
 
 
 class Pushback:
@@ -59,7 +60,7 @@ class Pushback:
         """Sum and number of the answers of each group to each creator, each [E, Q, G]."""
         arrays, (envs, groups, goals) = self._arrays, shape
         row = group + arrays.constant[row_starts, (envs, groups)]
-        cell, there = row[..., None] * goals + arrival.sent.creator, arrays.as_float(arrival.arrived)
+        cell, there = row[..., None] * goals + arrival.sent.creator, arrays.as_float(arrival.credited)
         values = (arrival.sent.feedback.value * there, there)
         more, count = (arrays.count(cell, value, envs * groups * goals).reshape(*shape) for value in values)
         return more, count
@@ -68,6 +69,14 @@ class Pushback:
         arrays, (envs, groups, goals) = self._arrays, left.shape
         row = group + arrays.constant[row_starts, (envs, groups)]
         return arrays.take(left, row[..., None] * goals + self._seats.owner) > 0
+
+
+@forgets("pushback")
+def _forget(arrays: Any, draws: Any, own: Own, retired: Array) -> Own:
+    """Nobody has anything against a newborn."""
+    stays, places = arrays.as_float(~retired)[:, None], own["barred"].shape[-1] // retired.shape[-1]
+    ended = {name: own[name] * stays for name in ("answers", "number", "left")}
+    return own | ended | {"barred": own["barred"] & (staying_places(arrays, retired, places)[:, None] > 0)}
 
 
 @listener("pushback")

@@ -44,7 +44,13 @@ class Seats:
         self.owner = arrays.asarray(owner)  # [C] goal buddy of a creation
         self.subspace_of_creation = arrays.asarray(subspace[owner])  # [C]
         self._rank = arrays.asarray(space.entity_subspace, arrays.float32)  # [N]
-        self._home = arrays.asarray(_homes(space, subspace if home is None else home))  # [G]
+        home = subspace if home is None else home
+        self._home = arrays.asarray(_homes(space, home))  # [G]
+        count = np.bincount(space.entity_subspace, minlength=subspaces)
+        self._choice = arrays.asarray(count[home])  # [G] entities that the seat may be
+        self._first_choice = arrays.asarray((np.cumsum(count) - count)[home])  # [G] where they begin, by subspace
+        same = np.triu(home[:, None] == home, 1)
+        self._earlier_here = arrays.asarray(same, arrays.float32)  # [G, G] an earlier seat with the same entities
         self.facts = arrays.asarray(space.facts)  # [M, F, D]
         self.num_facts = subspaces * num_facts  # of the space, padding included
         self._first_fact = arrays.asarray(num_facts * subspace)  # [G] flat index
@@ -65,6 +71,23 @@ class Seats:
         key = draws.uniform(envs, *self._rank.shape) - self._rank
         order = self._arrays.top_k(key, key.shape[-1])  # subspace by subspace, in random order within each
         return order[:, self._home]
+
+    def succeed(self, draws: Any, entity: Array, leaving: Array) -> Array:
+        """New entities [E, G] for the seats that are `leaving` [E, G] bool; those of the others stay.
+
+        Drawn from the seat's home without repetition: free entities first, then those that were just left, and
+        only where there are no more those that somebody else holds.
+        """
+        arrays, xp, (envs, entities) = self._arrays, self._arrays.xp, (len(entity), len(self._rank))
+        place = entity + arrays.constant[row_starts, (envs, entities)]
+        grade = arrays.zeros(envs, entities) + 2.0
+        arrays.put(grade, place[leaving], 1.0)
+        arrays.put(grade, place[~leaving], 0.0)
+        key = (draws.uniform(envs, entities) + grade) * (1.0 / 3.0) - self._rank
+        order = arrays.top_k(key, entities)
+        turn = arrays.as_int(xp.matmul(arrays.as_float(leaving), self._earlier_here)) % self._choice
+        chosen = arrays.take(order, self._first_choice + turn + arrays.constant[row_starts, (envs, entities)])
+        return xp.where(leaving, chosen, entity)
 
     def times(self, x: Array, tables: Array) -> Array:
         """Each seat's row times the table of its subspace: [E, G, X], [M, X, Y] -> [E, G, Y]."""

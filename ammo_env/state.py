@@ -84,6 +84,8 @@ class Round:
     published: Array  # [E, G] bool
     reward_terms: dict[str, dict[str, Array]]  # side -> term -> [E, N], weighted; the reward is their sum
     rewards: dict[str, Array]  # side -> [E, N]
+    retired: Array | None = None  # [E, G] bool: whose life ended with this round; None where nobody dies
+    last_seen: Array | None = None  # [E, G, F] what goal buddies saw before the newborn came, if anybody retired
 
 
 def snapshot(tree: Any) -> Any:

@@ -34,6 +34,11 @@ class VectorEnv:
     start and truncate together after `episode.num_rounds` rounds; `reset(None)` then begins the next episodes
     on the same random stream. `last_round` holds everything that happened in the last round, hidden
     quantities included.
+
+    Where goal buddies may retire (`config.life`), N counts seats: row g is whoever holds seat g. Worlds go on, so
+    `terminations` stays False; infos["retired"]["goal_buddy"] bool [E, G] says whose life ended with the round.
+    obs is what those see who act next, newborns included; infos["final_obs"][side] is the same but for the retired,
+    whose last observation it holds. A return or an advantage must not reach across a retirement.
     """
 
     def __init__(
@@ -72,6 +77,9 @@ class VectorEnv:
         obs, happened = self.play(actions)
         never = np.zeros(self.num_envs, dtype=np.bool_)
         infos = {"action_mask": self.action_masks(), "reward_terms": happened.reward_terms}
+        if happened.retired is not None:
+            infos["retired"] = {"goal_buddy": happened.retired}
+            infos["final_obs"] = obs | {"goal_buddy": self.final_goal_obs(obs, happened)}
         return obs, happened.rewards, never, never | self.is_over, infos
 
     def play(self, actions: dict[str, Array]) -> tuple[dict[str, Array], Round]:
@@ -80,8 +88,20 @@ class VectorEnv:
             raise RuntimeError("the episode is over: call reset() before the next step()")
         understood = self._translate(actions)
         self.last_round = None  # lets go of large arrays before the next ones are made
-        self.last_round = self.world.step(understood)
+        self.last_round = self.world.step(understood, self._observe_goals)
+        if self.last_round.last_seen is not None:  # somebody sits at another entity now
+            self._anchor()
         return self._observe(), self.last_round
+
+    def final_goal_obs(self, obs: dict[str, Array], happened: Round) -> Array:
+        """[E, G, F] what followed the round for the goal buddies that acted in it."""
+        if happened.retired is None or happened.last_seen is None:
+            return obs["goal_buddy"]
+        return self.arrays.xp.where(happened.retired[..., None], happened.last_seen, obs["goal_buddy"])
+
+    def newborn(self) -> Array | None:
+        """[E, G] bool: which seats' holders have not acted yet; None where nobody is ever born (`config.life`)."""
+        return self.world.life.newborn(self.world.state) if self.world.life else None
 
     @property
     def is_over(self) -> bool:
@@ -152,8 +172,6 @@ class VectorEnv:
 
     def _observe(self) -> dict[str, Array]:
         world, state, arrays = self.world, self.world.state, self.arrays
-        if world.seats is not self._seats:
-            self._anchor()
         flat = state.candidates + world.world_row
         view = CandidateView(
             flat=flat,
@@ -162,18 +180,24 @@ class VectorEnv:
             creator=arrays.take(world.seats.owner, state.candidates),
             endorsement=self._endorsement(),
         )
-        self._goal_view = look_around(arrays, world.seats, state, self._anchored, self.config)
         belief, spread = (state.beliefs.mean, state.beliefs.variance), partial(world.belief.spread, state.beliefs)
         rounds = self.config.episode.num_rounds
         return {
             "user_buddy": observations.observe_user_buddies(
                 arrays, state.corpus, state.memory, belief, spread, view, state.now, rounds
             ),
-            "goal_buddy": observations.observe_goal_buddies(
-                arrays, state.corpus, state.memory, self._goal_view,
-                self.config.goal_buddies.energy_cap, state.now, rounds,
-            ),
-        }  # fmt: skip
+            "goal_buddy": self._observe_goals(),
+        }
+
+    def _observe_goals(self) -> Array:
+        world, state, config = self.world, self.world.state, self.config
+        if world.seats is not self._seats:
+            self._anchor()
+        self._goal_view = look_around(self.arrays, world.seats, state, self._anchored, config)
+        return observations.observe_goal_buddies(
+            self.arrays, state.corpus, state.memory, self._goal_view,
+            config.goal_buddies.energy_cap, state.now, config.episode.num_rounds,
+        )  # fmt: skip
 
     def _endorsement(self) -> Array | None:
         """[E, U, K] how much the neighbours' humans just liked the candidates; None without a network."""

@@ -28,6 +28,8 @@ from ammo_env.composition import make_composition, move_in
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import FORCES, make_forces
 from ammo_env.interests import make_interests
+from ammo_env.life import NAME as LIFE
+from ammo_env.life import Witness, make_life
 from ammo_env.listeners import LISTENERS, Arrival, make_listeners
 from ammo_env.memory import Impression
 from ammo_env.network import make_network
@@ -73,6 +75,7 @@ class World:
         self.forces = make_forces(self.arrays, config, self.space)
         self.listeners = make_listeners(self.arrays, config, self.seats)
         self.interests = make_interests(self.arrays, config, self.space)
+        self.life = make_life(self.arrays, config, self._entities)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
@@ -126,10 +129,12 @@ class World:
         state.own |= {name: listener.begin(state) for name, listener in self.listeners.items()}
         if self.interests is not None:
             state.own["interests"] = self.interests.begin(draws, q)
+        if self.life is not None:
+            state.own[LIFE] = self.life.begin(envs)
         self._show()
 
-    def step(self, actions: Actions) -> Round:
-        """One round of every world."""
+    def step(self, actions: Actions, witness: Witness | None = None) -> Round:
+        """One round of every world; `witness` is asked what goal buddies see before newborns come (`Life.turn`)."""
         state, candidates, score = self.state, self.state.candidates, self.state.score
         slates = attention.form_slates(self.arrays, candidates, actions.positions)
         impression, judgement = self._ask_and_judge(slates)
@@ -139,9 +144,12 @@ class World:
         self._move_humans(impression)
         state.now += 1
         self._regroup()
+        passing = self.life.turn(self._draws, state, self.seats, witness) if self.life else ()
         self._show()
         totals = {side: reduce(add, parts.values()) for side, parts in terms.items()}
-        return Round(state.now - 1, candidates, score, slates.items, impression, judgement, published, terms, totals)
+        return Round(
+            state.now - 1, candidates, score, slates.items, impression, judgement, published, terms, totals, *passing
+        )
 
     def get_state(self) -> dict[str, Any]:
         """A deep copy of everything that a continuation depends on."""
@@ -165,8 +173,9 @@ class World:
                 f"the saved state is of another configuration: its belief keeps {sorted(state.beliefs.own)}, "
                 f"that of this world ('{self.config.beliefs.model}') {sorted(kept)}, or in other sizes"
             )
-        present = {*self.forces, *self.listeners, *(["interests"] if self.interests else [])}
-        kept_by = state.own.keys() & {*FORCES, *LISTENERS, "interests"}
+        others = {"interests": self.interests, LIFE: self.life}
+        present = {*self.forces, *self.listeners, *(name for name, one in others.items() if one is not None)}
+        kept_by = state.own.keys() & {*FORCES, *LISTENERS, *others}
         if kept_by != present:
             raise ValueError(
                 f"the saved state is of another configuration: what moves and remembers there is {sorted(kept_by)}, in "

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from pettingzoo.test.api_test import api_test
 from pettingzoo.test.parallel_test import parallel_api_test
 from pettingzoo.test.seed_test import parallel_seed_test, seed_test
+from pettingzoo.utils.conversions import parallel_to_aec
+from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from ammo_env import metaspace_v0
 from ammo_env.config import AmmoConfig
@@ -39,6 +41,8 @@ HARMLESS = (
     # Features are of order one but unbounded.
     "Agent's minimum observation space value is -infinity",
     "Agent's maximum observation space value is infinity",
+    # Ids are declared for everybody who may be born in an episode; fewer are.
+    "No agents present but not all possible_agents are terminated or truncated",
 )
 pytestmark = [
     pytest.mark.filterwarnings("error"),
@@ -68,6 +72,25 @@ def test_api(scenario: str, settings: dict[str, Any]) -> None:
 
 def test_seed(scenario: str, settings: dict[str, Any]) -> None:
     seed_test(lambda: metaspace_v0.env(scenario, **settings), num_cycles=CYCLES)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_all_four_where_goal_buddies_die_and_are_born(
+    continuous: bool, small_config: Callable[..., AmmoConfig]
+) -> None:
+    """Episodes of eight rounds, from the second of which on everybody who was seldom seen is replaced."""
+    mortal = {"life.viability": 0.15, "life.grace": 2, "life.max_births": 30, "actions.continuous": continuous}
+
+    def parallel() -> MetaSpaceEnv:
+        return MetaSpaceEnv(small_config(mortal))
+
+    def turns() -> Any:
+        return OrderEnforcingWrapper(parallel_to_aec(parallel()))
+
+    parallel_api_test(parallel(), num_cycles=3 * CYCLES)
+    parallel_seed_test(parallel, num_cycles=3 * CYCLES)  # type: ignore[no-untyped-call]
+    api_test(turns(), num_cycles=3 * CYCLES)  # type: ignore[no-untyped-call]
+    seed_test(turns, num_cycles=3 * CYCLES)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

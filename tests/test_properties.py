@@ -86,6 +86,7 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
         "beliefs": draw(st.sampled_from([{"prior": "population"}, {"prior": "zero"},
                                          {"model": "prototypes", "num_prototypes": 7, "bait_guess": share(-1, 1)}])),
         "rewards": {"societal": share(0, 1), "user_buddy": draw(st.sampled_from(["regret", "feedback"]))},
+        "life": draw(st.sampled_from([{}, {"viability": 0.3, "grace": 2}, {"starve_rounds": 1, "max_births": 3}])),
         "observations": {"goal_view": draw(st.sampled_from(["market", "own_feedback"]))},
         "actions": {"user_buddy": draw(st.sampled_from(["slate", "scores"])),
                     "goal_buddy": draw(st.sampled_from(["nudge", "gains", "steer"]))},

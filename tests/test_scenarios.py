@@ -11,7 +11,9 @@ from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config, parse_scalar, read_scenario, scenario_folder, scenario_names
 from ammo_env.settings import ConfigError
 
-WANTED = {"default", "drift", "noisy", "crowded", "clicks", "paper", "scarce", "movielens", "movielens-taste"}
+WANTED = {
+    "default", "drift", "noisy", "crowded", "clicks", "paper", "scarce", "births", "movielens", "movielens-taste",
+}  # fmt: skip
 # What makes each scenario, in numbers (DESIGN and the measured starting points).
 FACTS: dict[str, dict[str, Any]] = {
     "default": {"aipp.noise": 0.5, "aipp.bait": 0.3, "humans.drift_rho": 1.0},
@@ -27,6 +29,7 @@ FACTS: dict[str, dict[str, Any]] = {
                "social.friedkin_johnsen.neighbour_weight": 0.1, "social.friedkin_johnsen.stubbornness": 0.1},
     "polarised": {"social.network": "random", "social.bounded_confidence.angle": 1.0, "social.num_groups": 2,
                   "social.pushback.rejection_below": 0.4},
+    "births": {"life.viability": 0.02, "life.grace": 24, "life.max_births": 24},
     "movielens": {"knowledge.source": "movielens", "knowledge.quality_share": 1.0},
     "movielens-taste": {"knowledge.source": "movielens", "knowledge.quality_share": 0.0},
 }
@@ -92,7 +95,7 @@ def test_values_read_as_everyone_means_them(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("defualt", ["no scenario 'defualt'", "nearest is 'default'", "there are: clicks, crowded"]),
+        ("defualt", ["no scenario 'defualt'", "nearest is 'default'", "there are: births, clicks, "]),
         ("movielens_taste", ["nearest is 'movielens-taste'"]),
         ("nowhere/own.yaml", ["no scenario file 'nowhere/own.yaml'"]),
         (None, ["scenario None", "name of a scenario or the path"]),

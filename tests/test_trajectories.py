@@ -44,6 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name}-continuous": (name, {"actions.continuous": True}) for name in ("clicks", "crowded", "drift")},
     "everything": ("default", EVERYTHING),
     "faulty": ("default", FAULTY),
+    "births": ("births", {"life.grace": 2, "life.viability": 0.2}),
 }
 COLUMNS = ("user obs", "goal obs", "user rew", "goal rew", "regret", "random", "q", "belief")
 GOLDEN = """
@@ -59,6 +60,7 @@ crowded-continuous   0.484718  0.274492 -0.342494 -0.203804   1.36998   2.14944 
 drift-continuous     0.446775  0.271145 -0.307648 -0.186742   1.23059   1.94953  0.441654  0.662483
 everything           0.374153  0.254574  0.305219 -0.322067   1.49309    1.5617  0.254111  0.141532
 faulty               0.419342  0.261242   -0.4579 -0.228256    1.8316   1.98577  0.424832  0.549326
+births               0.414561   0.27589 -0.352844   0.18852   1.41138   1.82144  0.428842  0.685052
 """
 
 
