@@ -22,7 +22,7 @@ from ammo_env.settings import dotted_keys
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
+BLOCKS: list[tuple[str, str]] = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 CSV = [text for language, text in BLOCKS if language == "csv"]
 PYTHON: list[str] = [text for language, text in BLOCKS if language == "python"]
 
