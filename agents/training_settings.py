@@ -98,6 +98,12 @@ class GoalSideSettings(SideSettings):
 class TrainingSettings(Section):
     """A whole training run."""
 
+    algorithm: Literal["ppo", "appo"] = Field(
+        "ppo", description="ppo: sample, then learn; appo: remote runners go on sampling while the learner learns"
+    )
+    samples_ahead: int = Field(
+        2, ge=1, description="appo: samples that a runner may be ahead of the learner before it waits"
+    )
     seed: int = Field(0, ge=0, description="seed of weights, draws, seats, minibatches and worlds")
     iterations: int = Field(160, ge=1, description="iterations to train")
     num_worlds: int = Field(16, ge=1, description="E, worlds stepped at once by one runner")
@@ -115,6 +121,12 @@ class TrainingSettings(Section):
     value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
     grad_clip: float = Field(0.5, gt=0, description="largest gradient norm of one member")
     checkpoint_every: int = Field(10, ge=0, description="iterations between checkpoints; 0: only at the end")
+
+    @model_validator(mode="after")
+    def _somebody_samples_meanwhile(self) -> TrainingSettings:
+        if self.algorithm == "appo" and self.num_env_runners == 0:
+            raise ValueError("algorithm=appo samples in processes beside the learner: set num_env_runners to at least 1")
+        return self
 
     def side(self, side: str) -> SideSettings:
         """The settings of one side."""

@@ -15,6 +15,7 @@ from ammo_env.settings import ConfigError, apply_overrides, build
 FIXED = frozenset({
     "seed", "iterations", "num_worlds", "rounds_per_iteration", "measure_every", "num_env_runners", "checkpoint_every",
     "members", "hidden", "initial_std", "initial_publish", "update_every", "scripted_share", "hall_size", "spread",
+    "algorithm", "samples_ahead",
 })  # fmt: skip
 
 DEFAULT_SEARCH = (

@@ -79,6 +79,16 @@ class Tally:
         seats = self.seats[side][player]
         return {path: float(sums[player] / seats) for path, sums in self.sums[side].items()} if seats else {}
 
+    def forget(self, side: str, player: int) -> None:
+        """Whoever played as this player is no longer there to be judged."""
+        here = np.arange(self._players[side]) != player
+        # New arrays: those that came from another process are read-only.
+        self.seats[side] = np.where(here, self.seats[side], 0.0)
+        self.sums[side] = {path: np.where(here, sums, 0.0) for path, sums in self.sums[side].items()}
+        for judged, (total, weight) in self.outcomes.items():
+            still = here[:, None] if judged == side else here
+            self.outcomes[judged] = np.where(still, total, 0.0), np.where(still, weight, 0.0)
+
     def merged(self, other: Tally) -> Tally:
         """Both together (of two runners)."""
         result = Tally(self._players)

@@ -10,10 +10,15 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from agents.matchmaking import member_id
+from agents.rllib.asynchronous import AsynchronousLearner, AsynchronousRunner
 from agents.rllib.learner import BuddyLearner
 from agents.rllib.modules import BuddyModule
 from agents.rllib.plan import TrainingPlan
 from agents.rllib.runner import BatchedRunner
+
+_CLASSES: dict[str, tuple[type[BatchedRunner], type[BuddyLearner]]] = {
+    "ppo": (BatchedRunner, BuddyLearner), "appo": (AsynchronousRunner, AsynchronousLearner)
+}
 
 # A runner whose node is gone is asked whether it is back before every iteration: for so long at most.
 PROBE_SECONDS = 0.5
@@ -22,6 +27,7 @@ PROBE_SECONDS = 0.5
 def ppo_config(plan: TrainingPlan, algo_class: type[Any]) -> PPOConfig:
     """The configuration of a trainer; `algo_class` is what its `build_algo` makes."""
     settings = plan.settings
+    runner_class, learner_class = _CLASSES[settings.algorithm]
     env_steps = settings.num_worlds * settings.rounds_per_iteration * max(1, settings.num_env_runners)
     return (
         PPOConfig(algo_class=algo_class)
@@ -30,10 +36,11 @@ def ppo_config(plan: TrainingPlan, algo_class: type[Any]) -> PPOConfig:
         .multi_agent(policies=set(plan.specs), policy_mapping_fn=_unused_mapping)
         .rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=_module_specs(plan)))
         .env_runners(
-            env_runner_cls=BatchedRunner,
+            env_runner_cls=runner_class,
             num_env_runners=settings.num_env_runners,
             num_envs_per_env_runner=settings.num_worlds,
             rollout_fragment_length=settings.rounds_per_iteration,
+            max_requests_in_flight_per_env_runner=settings.samples_ahead,
         )
         # A lost runner is left out until Ray has started it again somewhere; the others go on.
         .fault_tolerance(restart_failed_env_runners=True, env_runner_health_probe_timeout_s=PROBE_SECONDS)
@@ -45,7 +52,7 @@ def ppo_config(plan: TrainingPlan, algo_class: type[Any]) -> PPOConfig:
             minibatch_size=env_steps,
             num_epochs=settings.epochs,
             use_kl_loss=False,
-            learner_class=BuddyLearner,
+            learner_class=learner_class,
             learner_config_dict={
                 "settings": settings, "sides": {name: spec.side for name, spec in plan.specs.items()}
             },

@@ -94,6 +94,14 @@ class Evolution:
             for side in SIDES
         }
 
+    def tenants(self) -> dict[str, tuple[int, ...]]:
+        """Side → the member's id at every player index: the living by slot, then the hall of fame by place."""
+        return {
+            side: (*(population.living[slot].id for slot in sorted(population.living)),
+                   *(entry.member for entry in self._halls[side].frozen))
+            for side, population in self.populations.items()
+        }  # fmt: skip
+
     def report(self) -> dict[str, float]:
         """Flat numbers: fitness, level and genome of every slot's member, its id and generation, and niche shares."""
         report: dict[str, float] = {}

@@ -34,7 +34,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
     def build(self) -> None:
         """Build networks and optimisers; called by RLlib."""
         self._hyperparameters: dict[str, Hyperparameters] = {}
-        self._waiting: dict[str, list[dict[str, Tensor]]] = {}  # rows gathered for a member's next update
+        self._waiting: dict[str, list[Any]] = {}  # rows gathered for a member's next update
         self.last_terms: dict[str, float] = {}
         self._settings: TrainingSettings = self.config.learner_config_dict["settings"]
         self._generator = torch.Generator().manual_seed(self._settings.seed)
@@ -75,9 +75,9 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         self._weights_seq_no += 1
         for module_id in sorted(batch.policy_batches):
             waiting = self._waiting.setdefault(module_id, [])
-            waiting.append({name: batch.policy_batches[module_id][name].to(self._device) for name in COLUMNS})
+            waiting.append(self._taken(batch.policy_batches[module_id]))
             if len(waiting) == self._side(module_id).update_every:
-                rows = {name: torch.cat([part[name] for part in waiting]) for name in COLUMNS}
+                rows = self._rows(module_id, waiting)
                 waiting.clear()
                 self._log(module_id, self._train_member(module_id, rows))
         self.after_gradient_based_update(timesteps=kwargs.get("timesteps") or {})
@@ -119,6 +119,14 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
         """A member's network."""
         network: BuddyNetwork = self.module[module_id].unwrapped().network
         return network
+
+    def _taken(self, played: Any) -> Any:
+        """What is kept of one iteration's batch of a member until its update."""
+        return {name: played[name].to(self._device) for name in COLUMNS}
+
+    def _rows(self, module_id: str, gathered: list[Any]) -> dict[str, Tensor]:
+        """The rows of an update, out of what `_taken` kept."""
+        return {name: torch.cat([part[name] for part in gathered]) for name in COLUMNS}
 
     def _side(self, module_id: str) -> SideSettings:
         return self._settings.side(self.config.learner_config_dict["sides"][module_id])
@@ -174,7 +182,7 @@ class BuddyLearner(PPOTorchLearner):  # type: ignore[misc]
             }
         return loss, terms
 
-    def _log(self, module_id: str, terms: Mapping[str, Tensor]) -> None:
+    def _log(self, module_id: str, terms: Mapping[str, Tensor | float]) -> None:
         for name, value in terms.items():
             self.last_terms[f"{module_id}/{name}"] = float(value)
             self.metrics.log_value((module_id, name), float(value), window=1)

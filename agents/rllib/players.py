@@ -129,9 +129,11 @@ class SidePlayers:
         if self._team is None:
             return
         alive = torch.from_numpy(np.repeat(~terminated, self._shape[1]))[self._seats.rows]
-        values = (self._team.forward(*self._view(turn))[1] * alive)[: self._seats.living]
+        (obs, mask), living = self._view(turn), self._seats.living
+        values = (self._team.forward(obs, mask)[1] * alive)[:living]
         record = self._rollouts[-1][0]
         record.boundaries.append((len(record.rewards) - 1, values))
+        record.closing.append((obs[:living], mask[:living], alive[:living]))
 
     def columns(self) -> dict[str, dict[str, Tensor]]:
         """Slot → its training columns; slots that had no seat are left out."""
@@ -139,7 +141,7 @@ class SidePlayers:
         for name, network in self._networks.items():
             own = self.roster.hyperparameters[name]
             parts = [
-                record.columns(network.spec, own.gamma, own.gae_lambda, rows) for record, rows in self._played(name)
+                record.columns(network.spec, own.gamma, own.gae_lambda, rows) for record, rows in self.played(name)
             ]
             if parts:
                 result[name] = joined(parts)
@@ -148,7 +150,7 @@ class SidePlayers:
     def behaviour(self, name: str) -> tuple[float, ...]:
         """What a member did, as a point: mean action, or mean features of what it chose; empty without a seat."""
         points = []
-        for record, rows in self._played(name):
+        for record, rows in self.played(name):
             for obs, actions in list(zip(record.obs, record.actions, strict=True))[::BEHAVIOUR_EVERY]:
                 points.append(self._described(obs[rows], actions[rows]))
         return tuple(torch.cat(points).mean(0).tolist()) if points else ()
@@ -158,7 +160,7 @@ class SidePlayers:
         scripted = {name: float(np.mean(rewards)) for name, rewards in self._script_rewards.items() if rewards}
         report = {f"script_{name}/reward": reward for name, reward in scripted.items()}
         for name in self._networks:
-            parts = [torch.stack(record.judged)[:, rows].flatten() for record, rows in self._played(name)]
+            parts = [torch.stack(record.judged)[:, rows].flatten() for record, rows in self.played(name)]
             if not parts:
                 continue
             reward = float(torch.cat(parts).mean())
@@ -166,6 +168,12 @@ class SidePlayers:
             if scripted:
                 report[f"{name}/advantage_over_scripts"] = reward - float(np.mean(list(scripted.values())))
         return report
+
+    def played(self, name: str) -> list[tuple[Rollout, slice]]:
+        """The rollouts since `start` in which a member had seats, and its rows in them."""
+        return [
+            (record, own[name]) for record, own in self._rollouts if record.obs and own[name].stop > own[name].start
+        ]
 
     def state(self, turn: Turn | None) -> dict[str, Any]:
         """Seats and histories, with `turn` in front of the side."""
@@ -215,12 +223,6 @@ class SidePlayers:
         columns = (record.obs, record.mask, record.inputs, record.values, record.actions)
         for column, rows in zip(columns, (obs, mask, inputs, values, drawn), strict=True):
             column.append(rows[:living])
-
-    def _played(self, name: str) -> list[tuple[Rollout, slice]]:
-        """The rollouts in which a member had seats, and its rows in them."""
-        return [
-            (record, own[name]) for record, own in self._rollouts if record.obs and own[name].stop > own[name].start
-        ]
 
     def _described(self, obs: Tensor, actions: Tensor) -> Tensor:
         if self.side == "user_buddy":

@@ -31,6 +31,8 @@ class Rollout:
     """The world's reward."""
     boundaries: list[tuple[int, Tensor]] = field(default_factory=list)
     """(t, [R] value of what follows round t) where an episode or the rollout ends after round t."""
+    closing: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    """Of every boundary what follows it: observations [R, F], masks, and [R] 0 where the episode terminated."""
 
     def columns(self, spec: NetworkSpec, gamma: float, gae_lambda: float, rows: slice) -> dict[str, Tensor]:
         """Flat columns of T·R rows of a slice of the seats: observations, actions, their log-probability, advantages
@@ -55,6 +57,30 @@ class Rollout:
         }
 
 
+    def trajectory(self, spec: NetworkSpec, rows: slice) -> dict[str, Tensor]:
+        """The same rows as an episode in time, for whoever learns with other weights than it was played with: columns
+        [T, R, ...], and the closing observations [boundaries, R, F] with the rounds "ends" that they follow."""
+        obs, mask, inputs, actions, rewards = (
+            torch.stack([entry[rows] for entry in column])
+            for column in (self.obs, self.mask, self.inputs, self.actions, self.rewards)
+        )
+        log_probs = spec.distribution(inputs.flatten(0, 1)).log_prob(actions.flatten(0, 1))
+        closing_obs, closing_mask, alive = (
+            torch.stack([entry[rows] for entry in column]) for column in zip(*self.closing, strict=True)
+        )
+        return {
+            "obs": obs,
+            "action_mask": mask,
+            "actions": actions,
+            "action_logp": log_probs.view(rewards.shape),
+            "rewards": rewards,
+            "ends": torch.tensor([t for t, _ in self.boundaries]),
+            "closing_obs": closing_obs,
+            "closing_mask": closing_mask,
+            "alive": alive,
+        }
+
+
 def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The columns of one member's rollouts behind each other, the advantages standardised over the rows in which the
     buddy had a choice at all (log π not pinned to 0)."""
@@ -63,27 +89,34 @@ def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def generalised_advantages(
-    rewards: Tensor, values: Tensor, boundaries: dict[int, Tensor], gamma: float, gae_lambda: float
-) -> Tensor:
+    rewards: Tensor, values: Tensor, boundaries: dict[int, Tensor], gamma: float, gae_lambda: float,
+    ratios: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Generalised advantage estimation (Schulman et al. 2016), bootstrapped where an episode was cut.
 
-        δ_t = r_t + γ V(s_{t+1}) − V(s_t),   A_t = δ_t + γλ A_{t+1},   A after a boundary is 0
+        δ_t = r_t + γ V(s_{t+1}) − V(s_t),   A_t = min(1, ρ_t)·(δ_t + γλ A_{t+1}),   A after a boundary is 0
+
+    With the ratios ρ_t = π(a_t)/μ(a_t) of a policy π to the one that played, μ, A_t is the step of V-trace (Espeholt
+    et al. 2018, eq. 1, both bounds 1, λ as in its remark 2): V(s_t) + A_t estimates the value of π, not of μ.
 
     Args:
         rewards: [T, R].
         values: [T, R] V(s_t).
         boundaries: round t → [R] V of what follows t; the last round is always one. A truncated episode is worth
             the value of its last state, a terminated one 0.
+        ratios: [T, R] ρ; None where π played itself.
 
     Returns:
         [T, R] advantages.
     """
     advantages = torch.empty_like(rewards)
     carried, following = torch.zeros_like(values[0]), values[-1]
+    weights = None if ratios is None else ratios.clamp(max=1.0)
     for t in reversed(range(len(rewards))):
         if t in boundaries:
             carried, following = torch.zeros_like(carried), boundaries[t]
         carried = rewards[t] + gamma * following - values[t] + gamma * gae_lambda * carried
+        carried = carried if weights is None else weights[t] * carried
         advantages[t], following = carried, values[t]
     return advantages
 
