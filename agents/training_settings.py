@@ -125,7 +125,7 @@ class TrainingSettings(Section):
     @model_validator(mode="after")
     def _somebody_samples_meanwhile(self) -> TrainingSettings:
         if self.algorithm == "appo" and self.num_env_runners == 0:
-            raise ValueError("algorithm=appo samples in processes beside the learner: set num_env_runners to at least 1")
+            raise ValueError("algorithm=appo samples in other processes: set training.num_env_runners to at least 1")
         return self
 
     def side(self, side: str) -> SideSettings:

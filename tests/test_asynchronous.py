@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def v_trace(rewards: list[float], values: list[float], after: float, ratios: lis
     following, rho = [*values[1:], after], [min(1.0, ratio) for ratio in ratios]
     deltas = [w * (r + GAMMA * n - v) for w, r, n, v in zip(rho, rewards, following, values, strict=True)]
     return [
-        sum(GAMMA ** (t - s) * np.prod([LAMBDA * c for c in rho[s:t]]) * deltas[t] for t in range(s, len(deltas)))
+        sum(GAMMA ** (t - s) * math.prod(LAMBDA * c for c in rho[s:t]) * deltas[t] for t in range(s, len(deltas)))
         for s in range(len(deltas))
     ]
 
@@ -106,7 +107,7 @@ def test_what_the_gone_played_is_nobodys() -> None:
 
 
 def test_without_other_processes_there_is_no_appo() -> None:
-    with pytest.raises(ConfigError, match=r"algorithm=appo samples in processes .* set num_env_runners to at least 1"):
+    with pytest.raises(ConfigError, match=r"algorithm=appo samples in other processes: set training\.num_env_runners"):
         load_run_config("default", {"training.algorithm": "appo"})
     config = load_run_config("default", {"training.algorithm": "appo", "training.num_env_runners": 1})
     assert config.training.samples_ahead == 2

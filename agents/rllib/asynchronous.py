@@ -26,23 +26,24 @@ POLL_SECONDS = 0.01
 class AsynchronousRunner(BatchedRunner):
     """A `BatchedRunner` that plays on request, with the weights that the request names."""
 
-    _update = -1
+    _serial = -1
     _tenants: Tenants
     _ended: float | None = None
 
-    def play(self, update: int, state: list[Any]) -> Fragment:
+    def play(self, serial: int, update: int, state: list[Any]) -> Fragment:
         """One sample.
 
         Args:
+            serial: number of the state; one that was taken before is not read again.
             update: the learner's updates at the time of the weights.
             state: a reference to what `set_state` takes, and "tenants"; in a list, so that Ray leaves it unread.
         """
         began = time.perf_counter()
         waited = 0.0 if self._ended is None else began - self._ended
-        if update != self._update:
+        if serial != self._serial:
             newest = ray.get(state[0])
             self.set_state(newest)
-            self._update, self._tenants = update, newest["tenants"]
+            self._serial, self._tenants = serial, newest["tenants"]
         trajectories = self.sample()
         tally, behaviour = self.judged()
         self._ended = time.perf_counter()
@@ -61,7 +62,7 @@ class AsynchronousRunner(BatchedRunner):
 
 
 class AsynchronousLearner(BuddyLearner):
-    """A `BuddyLearner` that takes trajectories (`FragmentBatch`) and makes rows of them when a member's update is due."""
+    """Takes trajectories (`FragmentBatch`), and makes rows of them when a member's update is due."""
 
     @property
     def updates(self) -> int:
@@ -99,7 +100,8 @@ class Ahead:
 
     def publish(self, update: int, state: Mapping[str, Any]) -> None:
         """What the runners play with from their next request on."""
-        self._request = {"update": update, "state": [ray.put(dict(state))]}
+        serial = self._request.get("serial", 0) + 1
+        self._request = {"serial": serial, "update": update, "state": [ray.put(dict(state))]}
 
     def collect(self) -> list[Fragment]:
         """As many samples as there are runners at work, in the order in which they were finished; no runner is left

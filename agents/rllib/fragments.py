@@ -106,7 +106,8 @@ def corrected(
             shape, behaviour = played["rewards"].shape, played["action_logp"].flatten()
             obs, mask = (played[name].flatten(0, 1) for name in ("obs", "action_mask"))
             inputs, values = _forward(network, obs, mask, chunk)
-            after = _forward(network, *(played[f"closing_{name}"].flatten(0, 1) for name in ("obs", "mask")), chunk)[1]
+            closing_obs, closing_mask = (played[name].flatten(0, 1) for name in ("closing_obs", "closing_mask"))
+            after = _forward(network, closing_obs, closing_mask, chunk)[1]
             actions = played["actions"].flatten(0, 1)
             log_probs = network.spec.distribution(inputs).log_prob(actions)
             ratios = (log_probs - behaviour).exp()
