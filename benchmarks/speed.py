@@ -42,6 +42,14 @@ FEATURES: dict[str, dict[str, Any]] = {
     **{f"answers by {kind}": {"aipp.kind": kind} for kind in ("click", "choice", "pairwise", "cascade")},
     "biased humans and creators": {"aipp.human_bias": 0.3, "aipp.human_scale": 0.2, "aipp.creator_bias": 0.3},
     "inconsistent humans": {"aipp.inconsistency": 0.2},
+    "a network, endorsement": {"social.network": "similar"},
+    "a network, social share": {"social.network": "similar", "attention.social_share": 0.25},
+    "a network, DeGroot": {"social.network": "similar", "social.degroot.influence": 0.1},
+    "a network, Friedkin-Johnsen": {"social.network": "similar", "social.friedkin_johnsen.neighbour_weight": 0.1},
+    "a network, bounded confidence": {"social.network": "similar", "social.bounded_confidence.angle": 1.0},
+    "mere exposure": {"social.exposure.seen_weight": 0.1},
+    "norm shifts": {"social.norm_shift.shift_rate": 0.1},
+    "push-back": {"social.pushback.rejection_below": 0.4},
 }
 
 
