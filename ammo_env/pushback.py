@@ -22,7 +22,7 @@ from ammo_env.succession import forgets, staying_places
 
 class Pushback:
     """Keeps group [E, U]; answers [E, Q, G] and number [E, Q, G], fading; left [E, Q, G], rounds of rejection that are
-    left; barred [E, U, C], whose creations are shown last to whom; entity [E, G], who sat there."""
+    left; barred [E, U, C], whose creations are shown last to whom."""
 
     def __init__(self, arrays: Any, config: AmmoConfig, seats: Seats) -> None:
         self._arrays, self._seats, self._setting = arrays, seats, config.social.pushback
@@ -33,14 +33,12 @@ class Pushback:
         envs, goals = state.entity.shape
         group = like_minded(self._arrays, state.q, self._groups)
         answers, number, left = (self._arrays.zeros(envs, self._groups, goals) for _ in range(3))
-        own = {"group": group, "answers": answers, "number": number, "left": left, "entity": state.entity + 0}
-        return {**own, "barred": self._barred(group, left)}
+        barred = self._barred(group, left)
+        return {"group": group, "answers": answers, "number": number, "left": left, "barred": barred}
 
     def hear(self, state: State, own: Own, arrivals: list[Arrival]) -> Own:
         xp, as_float = self._arrays.xp, self._arrays.as_float
-        same = as_float(state.entity == own["entity"])[:, None]  # [E, 1, G]
-        answers, number, left = (own[name] * same for name in ("answers", "number", "left"))
-        answers, number = DECAY * answers, DECAY * number
+        answers, number, left = DECAY * own["answers"], DECAY * own["number"], own["left"]
         for arrival in arrivals:
             more, count = self._tally(own["group"], arrival, answers.shape)
             answers, number = answers + more, number + count
@@ -52,7 +50,6 @@ class Pushback:
             "answers": answers * kept,
             "number": number * kept,
             "left": left,
-            "entity": state.entity + 0,  # a copy: seats may be taken over in place
             "barred": self._barred(own["group"], left),
         }
 

@@ -234,3 +234,23 @@ def test_a_saved_state_of_a_world_without_neighbours_is_refused(small_env: MakeE
     plain.reset(seed=0)
     with pytest.raises(ValueError, match=r"in this world \['degroot', 'endorsement'\]"):
         env.set_state(plain.get_state())
+
+
+def test_humans_retrieved_a_few_at_a_time_get_their_own_shares(
+    small_config: MakeConfig, random_actions: RandomActions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retrieval for one human at a time shows what it shows for all at once (nothing fresh, so nothing is drawn)."""
+    config = small_config({
+        "social.network": "ring", "attention.social_share": 0.5, "attention.fresh_share": 0.0,
+        "social.num_groups": 2, "social.pushback": {"rejection_below": 0.3, "answers_needed": 2.0},
+    })  # fmt: skip
+    together = VectorEnv(config, 3)
+    monkeypatch.setattr("ammo_env.world.RETRIEVAL_SIZE", 1)
+    apart, rng = VectorEnv(config, 3), np.random.default_rng(0)
+    together.reset(seed=0)
+    apart.reset(seed=0)
+    for _ in range(6):
+        actions = random_actions(together, rng)
+        together.step(actions)
+        apart.step(actions)
+        np.testing.assert_array_equal(together.world.state.candidates, apart.world.state.candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,12 @@ import torch
 from torch import Tensor
 
 from agents.distributions import MASKED, PublishGaussian
+from agents.history import History
 from agents.networks import NetworkSpec, build_network, standardised
+from agents.rllib.plan import network_spec, side_history
+from agents.training_settings import TrainingSettings
+from ammo_env.config import AmmoConfig
+from ammo_env.vector import VectorEnv
 
 FEATURES = ("score", "uncertainty", "age", "valid")
 CONTEXT = 3
@@ -163,3 +169,19 @@ def test_every_weight_gets_a_gradient() -> None:
             if name != "logit.bias":  # a slate's probability does not change when all logits move together
                 assert parameter.grad is not None, name
                 assert parameter.grad.abs().sum() > 0, name
+
+
+def test_with_neighbours_a_network_reads_the_endorsement(small_config: Callable[..., AmmoConfig]) -> None:
+    """One more candidate feature, named in the spec, before `valid`; a member's history has room for it."""
+    config = small_config({"social.network": "ring"})
+    env = VectorEnv(config, 2)
+    spec = network_spec(config, TrainingSettings(), "user_buddy")
+    assert spec.candidate_features == env.observation_layouts["user_buddy"].candidate_features
+    assert spec.candidate_features[-2:] == ("endorsement", "valid")
+    obs = torch.from_numpy(env.reset(seed=0)[0]["user_buddy"]).flatten(0, 1)
+    inputs, values = build_network(spec, seed=0)(torch.cat([obs, obs.new_zeros(len(obs), spec.history_size)], -1))
+    assert inputs.shape == (8, config.attention.num_candidates)
+    assert torch.isfinite(values).all()
+    history = History(side_history(config, "user_buddy"), len(obs))
+    assert history.extended(obs).shape[1] == obs.shape[1] + history.source.length
+    assert history.source.size == len(spec.candidate_features) - 1
