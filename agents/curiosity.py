@@ -17,20 +17,21 @@ from ammo_env.observations import CANDIDATE_FEATURES, Layout
 _NOVELTY = CANDIDATE_FEATURES.index("novelty")
 
 
-def chosen_candidates(actions: Tensor, slots: int) -> Tensor:
+def chosen_candidates(actions: Tensor, slots: int, shown: int) -> Tensor:
     """[B, S] positions of the candidates that user buddies chose: slates [B, S] or [B], or the S best of scores [B, K]
-    as the world takes them, clipped to their box and ties in order."""
+    as the world takes them, clipped to their box and ties in order; K = `shown`. Destinations behind them are left out.
+    """
     chosen = actions.flatten(1) if actions.dim() > 1 else actions.unsqueeze(-1)
     if chosen.dtype.is_floating_point:
-        chosen = chosen.clamp(-1.0, 1.0).argsort(dim=-1, descending=True, stable=True)[:, :slots]
-    return chosen
+        chosen = chosen[:, :shown].clamp(-1.0, 1.0).argsort(dim=-1, descending=True, stable=True)
+    return chosen[:, :slots]
 
 
 def chosen_features(layout: Layout, obs: Tensor, actions: Tensor, slots: int) -> Tensor:
     """[B, S, Fc] features of the candidates that user buddies seeing `obs` [B, F] chose by `actions`."""
     shown, features = layout.shapes["candidates"]
     table = obs[:, : shown * features].unflatten(-1, (shown, features))
-    chosen = chosen_candidates(actions, slots).unsqueeze(-1).expand(-1, -1, features)
+    chosen = chosen_candidates(actions, slots, shown).unsqueeze(-1).expand(-1, -1, features)
     return torch.gather(table, 1, chosen)
 
 

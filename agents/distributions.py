@@ -1,10 +1,11 @@
-"""How a buddy draws its action: four action distributions over what a network puts out.
+"""How a buddy draws its action: five action distributions over what a network puts out.
 
 A network's output is one flat row of *distribution inputs* per decision, and the masks are folded into it (an
 invalid candidate's logit is `MASKED`, a goal buddy without energy carries weight 0). So a stored row is all that is
 needed to recompute the probability of a stored action: in training, in a restored policy and on RLlib's stock path.
 
     slate           Plackett–Luce, S of K without replacement      user buddies, `PlackettLuce`
+      with travel   that and a categorical of destinations     user buddies, `SlateAndDestination`
     nudge           categorical with a mask                        goal buddies, `MaskedCategorical`
     scores          one Gaussian per candidate                     user buddies, `MaskedGaussian`
     gains, steer    Gaussian plus a Bernoulli "publish"            goal buddies, `PublishGaussian`
@@ -146,6 +147,42 @@ class MaskedCategorical:
         return self._slate.entropy(actions.unsqueeze(-1))
 
 
+class SlateAndDestination:
+    """A slate, and independently of it the subspace to visit next: log-probabilities and entropies add up.
+
+    Args:
+        inputs: [B, K + P] logits of the candidates, then of the destinations.
+        num_slots: S.
+        destinations: P, at least 1.
+    """
+
+    def __init__(self, inputs: Tensor, num_slots: int, destinations: int) -> None:
+        self.slate = PlackettLuce(inputs[..., :-destinations], num_slots)
+        self.destination = MaskedCategorical(inputs[..., -destinations:])
+        self._slates: tuple[Tensor, Tensor] | None = None
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """[B, S + 1] int64: candidate positions, destination."""
+        return torch.cat([self.slate.sample(generator), self.destination.sample(generator).unsqueeze(-1)], dim=-1)
+
+    def mode(self) -> Tensor:
+        """[B, S + 1] the most likely of each."""
+        return torch.cat([self.slate.mode(), self.destination.mode().unsqueeze(-1)], dim=-1)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """[B]."""
+        return self.slate.log_prob(self._slate_of(actions)) + self.destination.log_prob(actions[..., -1])
+
+    def entropy(self, actions: Tensor) -> Tensor:
+        """[B] the slate's estimate plus the destination's exact entropy."""
+        return self.slate.entropy(self._slate_of(actions)) + self.destination.entropy(actions[..., -1])
+
+    def _slate_of(self, actions: Tensor) -> Tensor:
+        if self._slates is None or self._slates[0] is not actions:  # the same slice, whose conditionals are kept
+            self._slates = actions, actions[..., :-1]
+        return self._slates[1]
+
+
 class MaskedGaussian:
     """Independent Gaussians whose masked dimensions count for nothing.
 
@@ -227,8 +264,13 @@ def _normal_log_prob(value: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return -0.5 * ((value - mean) * (-log_std).exp()) ** 2 - log_std - _HALF_LOG_2PI
 
 
-def action_distribution(head: Head, inputs: Tensor, num_slots: int = 1) -> ActionDistribution:
-    """The distribution of an action kind over rows of distribution inputs [B, P]; `num_slots` is S of a slate."""
+def action_distribution(
+    head: Head, inputs: Tensor, num_slots: int = 1, destinations: int = 0
+) -> ActionDistribution:
+    """The distribution of an action kind over rows of distribution inputs [B, P]; `num_slots` is S of a slate, and
+    `destinations` how many subspaces its user buddy may visit."""
+    if head == "slate" and destinations:
+        return SlateAndDestination(inputs, num_slots, destinations)
     if head == "slate":
         return PlackettLuce(inputs, num_slots)
     makers: dict[str, Callable[[Tensor], ActionDistribution]] = {

@@ -94,7 +94,7 @@ class History:
         if source.candidates is not None:
             shown, features, slots = source.candidates
             table = obs[:, : shown * features].unflatten(-1, (shown, features))[..., :-1]
-            chosen = chosen_candidates(actions, slots)
+            chosen = chosen_candidates(actions, slots, shown)
             self._x = table.gather(1, chosen.unsqueeze(-1).expand(-1, -1, source.size)).mean(1)
         elif actions.dtype.is_floating_point:
             self._x = actions.clamp(-1.0, 1.0)

@@ -40,6 +40,8 @@ class NetworkSpec(BaseModel):
     history_size: int = 0
     """Numbers at the end of an observation that come from the seat's own history (`agents.history`); 0 in the eyes of
     members that are not adaptive."""
+    destinations: int = 0
+    """P, subspaces that a user buddy may visit next; 0 where it does not travel."""
     hidden: tuple[int, ...]
     initial_std: float = 0.5
     initial_publish: float = 1.0
@@ -47,7 +49,7 @@ class NetworkSpec(BaseModel):
 
     def distribution(self, inputs: Tensor) -> ActionDistribution:
         """The action distribution over rows of distribution inputs."""
-        return action_distribution(self.head, inputs, num_slots=self.action_size)
+        return action_distribution(self.head, inputs, self.action_size, self.destinations)
 
 
 class BuddyNetwork(nn.Module):
@@ -65,8 +67,11 @@ class CandidateNetwork(BuddyNetwork):
         h_k = relu(E₂ relu(E₁ [c_k, x])),  pooled = [mean_k h_k, max_k h_k, x] over valid candidates,
         logit_k = w·relu(H h_k + P pooled) + skip·(score_k − mean score)/sd score,  value = v·relu(V pooled)
 
+    Where user buddies travel, destinations have logits from the pooled state, with a skip of their own from what each
+    subspace is believed to hold: w'·relu(T pooled) + skip'·(value_m − mean value)/sd value.
+
     The skip starts at 2: before any training the policy is a softmax over the belief's scores, a strong baseline.
-    Distribution inputs: [B, K] masked logits (slate), or [B, 3K] means, log sd, weights (scores).
+    Distribution inputs: [B, K] masked logits (slate), or [B, 3K] means, log sd, weights (scores); K + P with travel.
     """
 
     def __init__(self, spec: NetworkSpec, generator: torch.Generator) -> None:
@@ -85,13 +90,19 @@ class CandidateNetwork(BuddyNetwork):
         self.value_hidden = linear(2 * wide + spec.context_size, wide, gain, generator)
         self.value = linear(wide, 1, 0.1, generator)
         self.skip = nn.Parameter(torch.tensor(2.0))
+        if spec.destinations:
+            self.travel_hidden = linear(2 * wide + spec.context_size, wide, gain, generator)
+            self.travel = linear(wide, spec.destinations, 0.01, generator)
+            self.travel_skip = nn.Parameter(torch.tensor(2.0))
         if spec.head == "scores":
             self.log_std = nn.Parameter(torch.tensor(math.log(spec.initial_std)))
 
     def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`mask` [B, K] bool, True where a candidate is valid; None reads it from the observation."""
+        """`mask` [B, K] bool, True where a candidate is valid, or [B, K + P] with destinations; None reads it from the
+        observation and allows all destinations."""
         candidates, context = self._unflatten(obs)                                         # [B, K, Fc], [B, Fx]
-        valid = candidates[..., self._valid] > 0.5 if mask is None else mask                           # [B, K]
+        shown = candidates.shape[-2]
+        valid = candidates[..., self._valid] > 0.5 if mask is None else mask[..., :shown]              # [B, K]
         # Rows are candidates ([B·K, H]) up to the pooling: in-place steps on a view would copy it in the backward pass.
         crowd = context.unsqueeze(-2).expand(*candidates.shape[:-1], -1)
         rows = torch.cat([candidates, crowd], -1).flatten(-3, -2)
@@ -103,7 +114,18 @@ class CandidateNetwork(BuddyNetwork):
         skip = self.skip[..., None, None] * standardised(candidates[..., self._score], valid)
         logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
         value = self.value(self.value_hidden(pooled).relu_()).squeeze(-1)
+        if self.spec.destinations:
+            leading, allowed = self._destinations(pooled, context, mask)
+            logits, valid = torch.cat([logits, leading], dim=-1), torch.cat([valid, allowed], dim=-1)
         return self._inputs(logits, valid), value
+
+    def _destinations(self, pooled: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """([B, P] logits, [B, P] bool which are allowed)."""
+        number, end = self.spec.destinations, context.shape[-1] - self.spec.history_size
+        values = context[..., end - 2 * number : end - number]  # behind where it is, before how unsure that is
+        allowed = torch.ones_like(values, dtype=torch.bool) if mask is None else mask[..., -number:]
+        skip = self.travel_skip[..., None, None] * standardised(values, allowed)
+        return self.travel(self.travel_hidden(pooled).relu_()) + skip, allowed
 
     def _unflatten(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         features = len(self.spec.candidate_features)

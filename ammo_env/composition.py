@@ -70,8 +70,7 @@ class PhaseSeats(Seats):
         self._part = arrays.asarray(part)
         self._together = arrays.asarray(of_part == np.arange(len(of_part))[:, None], arrays.float32)  # [M, P]
         self._parts = arrays.asarray(_parts(of_part)[of_part[part]])  # [G, Q]
-        self.moved_to = arrays.asarray(of_part)  # [P] the subspace that holds a subspace of any phase now
-        self.exists = arrays.asarray(np.isin(np.arange(len(of_part)), of_part))  # [P]
+        self.moved_to = arrays.asarray(of_part)
 
     def by_subspace(self, x: Array) -> Array:
         return self._arrays.xp.matmul(self._together, x)

@@ -164,6 +164,10 @@ class AttentionConfig(Section):
         0.0, ge=0, le=1, description="share of the K that neighbours' humans just liked (needs social.network)"
     )
 
+    travel: bool = Field(
+        False, description="user buddies choose the subspace to visit next, which their semantic share comes from"
+    )
+
     @model_validator(mode="after")
     def _shares_fit(self) -> AttentionConfig:
         if self.fresh_share + self.social_share > 1.0 + 1e-9:
@@ -338,6 +342,11 @@ class AmmoConfig(Section):
             return None
         steps = [Step(change.round, tuple(change.merge), change.split) for change in setting.schedule]
         return make_plan(self.knowledge.num_subspaces, setting.composed, steps, self.episode.num_rounds)
+
+    @property
+    def num_destinations(self) -> int:
+        """Subspaces that a user buddy may ask for; 0 where it does not travel."""
+        return self.num_parts if self.attention.travel else 0
 
     @property
     def num_parts(self) -> int:

@@ -31,7 +31,7 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
     five dictionaries (reward 0) and takes its place in `agents`. Ids are given in order of birth and never return.
 
     Observations are rows of arrays made fresh each step. `infos[agent]["action_mask"]` is in gymnasium's
-    format for discrete spaces (a tuple of S masks for a slate); for Box goal actions
+    format for discrete spaces (a tuple of S masks for a slate, and one of destinations); for Box goal actions
     `infos[agent]["may_publish"]` says whether a publication would have an effect. Every episode is truncated
     after `episode.num_rounds` rounds.
     """
@@ -173,6 +173,8 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
 
     def _infos(self) -> Infos:
         able = self.vector.may_publish()[0].tolist()
+        if self.config.num_destinations:  # which of them are open may change
+            self._slate_mask = self._make_slate_mask()
         infos: Infos = {agent: dict(self._slate_mask) for agent in self._members["user_buddy"]}
         for agent, can in zip(self._members["goal_buddy"], able, strict=True):
             infos[agent] = dict(self._goal_masks[can])
@@ -185,6 +187,8 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
             return {}
         mask = _frozen(np.ones(config.attention.num_candidates, dtype=np.int8))
         slots = config.attention.num_slots
+        if config.num_destinations:
+            return {"action_mask": (*(mask,) * slots, _frozen(self.vector.world.seats.open.astype(np.int8)))}
         return {"action_mask": mask if slots == 1 else (mask,) * slots}
 
     def _make_goal_masks(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -34,6 +34,11 @@ CONTEXT_FEATURES = (
     "belief_uncertainty",  # root of the summed belief variance
     "belief_norm",  # |q_hat|
 )
+TRAVEL_FEATURES = (  # one each per subspace, where user buddies travel
+    "here",  # 1 for the subspace visited
+    "value",  # largest q_hat . e of its live creations
+    "doubt",  # root mean variance of q . e over them
+)
 GOAL_SCALARS = (
     "visibility",  # own share of slates in the last round, summed over the shelf
     "exposure",  # decayed mean of that
@@ -77,15 +82,18 @@ class Layout:
         return obs[..., self.slices[name]].reshape(*obs.shape[:-1], *self.shapes[name])
 
 
-def user_layout(num_candidates: int, endorsed: bool = False) -> Layout:
+def user_layout(num_candidates: int, endorsed: bool = False, destinations: int = 0) -> Layout:
     """Observation of a user buddy: per-candidate features [K, Fc], then a context [Fx].
 
     `endorsed`: candidates have the feature "endorsement", before "valid"; so it is where humans have neighbours.
+    `destinations`: how many subspaces a user buddy may travel to; the context then ends with what it sees of them.
     """
     features = ENDORSED_FEATURES if endorsed else CANDIDATE_FEATURES
+    travelled = tuple(f"{name}_{m}" for name in TRAVEL_FEATURES for m in range(destinations))
+    context = (*CONTEXT_FEATURES, *travelled)
     return Layout(
-        {"candidates": (num_candidates, len(features)), "context": (len(CONTEXT_FEATURES),)},
-        {"candidates": features, "context": CONTEXT_FEATURES},
+        {"candidates": (num_candidates, len(features)), "context": (len(context),)},
+        {"candidates": features, "context": context},
     )
 
 
@@ -107,6 +115,7 @@ class CandidateView:
     score: Array  # [E, U, K] q_hat . e
     creator: Array  # [E, U, K]
     endorsement: Array | None = None  # [E, U, K] by the neighbours' humans; None without a network
+    subspaces: Array | None = None  # [E, U, 3P] what a traveller sees of all subspaces; None where nobody travels
 
 
 def observe_user_buddies(
@@ -128,7 +137,8 @@ def observe_user_buddies(
     vectors, record = view.vectors, memory.by_creator
     heard = take(record, view.creator[:, None] + arrays.constant[row_starts, record.shape])  # [E, 2, U, K]
     width = shown * (len(CANDIDATE_FEATURES) + (view.endorsement is not None))
-    obs = arrays.empty(envs, humans, width + len(CONTEXT_FEATURES))
+    size = len(CONTEXT_FEATURES) + (0 if view.subspaces is None else view.subspaces.shape[-1])
+    obs = arrays.empty(envs, humans, width + size)
     features = obs[..., :width].reshape(envs, humans, shown, -1)  # a view
     features[..., 0] = view.score
     features[..., 2] = 1.0 - xp.matmul(vectors, memory.recent[..., None])[..., 0]
@@ -146,6 +156,8 @@ def observe_user_buddies(
     context[..., 1] = memory.answer_rate
     context[..., 2] = xp.sqrt(variance.sum(axis=-1))
     context[..., 3] = xp.sqrt(arrays.vecdot(mean, mean))
+    if view.subspaces is not None:
+        context[..., len(CONTEXT_FEATURES) :] = view.subspaces
     return obs
 
 

@@ -41,6 +41,8 @@ class Seats:
         owner = np.repeat(np.arange(num_goals), shelf_size)  # [C]
         self._missing = -num_goals % subspaces
         self.subspace = arrays.asarray(subspace)  # [G]
+        self.open = arrays.asarray(np.isin(np.arange(subspaces), subspace))  # [M] does anybody create there?
+        self.moved_to = arrays.asarray(np.arange(subspaces))  # [M] where who was in a subspace is now
         self.owner = arrays.asarray(owner)  # [C] goal buddy of a creation
         self.subspace_of_creation = arrays.asarray(subspace[owner])  # [C]
         self._rank = arrays.asarray(space.entity_subspace, arrays.float32)  # [N]

@@ -18,11 +18,18 @@ def observation_space(layout: Layout) -> spaces.Box:
 
 
 def action_space(config: AmmoConfig, side: str) -> spaces.Space[Any]:
-    """slate: MultiDiscrete([K] * S), Discrete(K) when S = 1; nudge: Discrete; scores, gains, steer: Box."""
+    """slate: MultiDiscrete([K] * S), Discrete(K) when S = 1; nudge: Discrete; scores, gains, steer: Box.
+
+    A user buddy that travels has one entry more for its destination, one of P; in scores P more, the largest of which
+    is the destination.
+    """
     shown, slots = config.attention.num_candidates, config.attention.num_slots
     if side == "user_buddy":
+        places = config.num_destinations
         if config.actions.user_mode == "scores":
-            return spaces.Box(-1.0, 1.0, (shown,), np.float32)
+            return spaces.Box(-1.0, 1.0, (shown + places,), np.float32)
+        if places:
+            return spaces.MultiDiscrete([shown] * slots + [places])
         return spaces.Discrete(shown) if slots == 1 else spaces.MultiDiscrete([shown] * slots)
     axes = config.goal_buddies.steering_dim
     if config.actions.goal_mode == "nudge":

@@ -51,6 +51,7 @@ class Actions:
     positions: Array  # [E, U, S] candidate positions 0..K-1
     steering: Array  # [E, G, A] in [-1, 1]
     willing: Array  # [E, G] bool: wants to publish
+    destination: Array | None = None  # [E, U] subspace to visit next; None where nobody travels
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,28 @@ def check_actions(
         return xp.astype(values, arrays.float32, copy=False)
     if values.dtype != arrays.int64:
         values = xp.astype(values, arrays.int64)
-    high = int(space.n if isinstance(space, spaces.Discrete) else space.nvec.flat[0])  # type: ignore[attr-defined]
-    if values.min() < 0 or values.max() >= high:
-        _refuse(arrays, side, (values < 0) | (values >= high), values, f"is out of range 0..{high - 1}")
+    wrong = _out_of_range(arrays, values, space)
+    if wrong is not None:
+        why = f"is out of range: {space} holds 0..n-1 in every entry"
+        if isinstance(space, spaces.Discrete) or len(set(space.nvec.flat)) == 1:  # type: ignore[attr-defined]
+            why = f"is out of range 0..{_highest(space)}"
+        _refuse(arrays, side, wrong, values, why)
     return values
+
+
+def _highest(space: Any) -> int:
+    return int(space.n if isinstance(space, spaces.Discrete) else space.nvec.max()) - 1
+
+
+def _out_of_range(arrays: Any, values: Array, space: Any) -> Array | None:
+    """Which entries a discrete space does not hold; None where it holds all."""
+    if values.min() >= 0 and values.max() <= _highest(space):
+        if isinstance(space, spaces.Discrete) or space.nvec.min() == space.nvec.max():
+            return None
+        wrong = values >= arrays.asarray(space.nvec)  # entries of different sizes, column by column
+        return wrong if wrong.any() else None
+    high = arrays.asarray(space.nvec) if isinstance(space, spaces.MultiDiscrete) else int(space.n)
+    return (values < 0) | (values >= high)
 
 
 def check_seed(seed: Any) -> None:

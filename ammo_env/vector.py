@@ -49,7 +49,9 @@ class VectorEnv:
         self.arrays = self.world.arrays
         self.num_agents = {"user_buddy": self.world.num_humans, "goal_buddy": self.world.num_goals}
         self.observation_layouts: dict[str, Layout] = {
-            "user_buddy": observations.user_layout(config.attention.num_candidates, config.social.connected),
+            "user_buddy": observations.user_layout(
+                config.attention.num_candidates, config.social.connected, config.num_destinations
+            ),
             "goal_buddy": observations.goal_layout(
                 config.goal_buddies.steering_dim, config.observations.goal_view == "market", config.events.rate > 0
             ),
@@ -131,9 +133,13 @@ class VectorEnv:
         return self.world.state.corpus.energy >= self.config.goal_buddies.publish_cost
 
     def action_masks(self) -> dict[str, Array]:
-        """Masks of the coming round: user_buddy [E, U, K]; goal_buddy [E, G, moves] for nudges, or [E, G]."""
+        """Masks of the coming round: user_buddy [E, U, K], or [E, U, K + P] with destinations; goal_buddy [E, G, moves]
+        for nudges, or [E, G]."""
         config = self.config
         valid = self.world.state.candidates >= 0  # all of them: there are never fewer creations than candidates
+        if config.num_destinations:
+            open_now = self.world.seats.open & (valid[..., :1])
+            valid = self.arrays.xp.concat([valid, open_now], axis=-1)
         able = self.may_publish()
         if config.actions.goal_mode == "nudge":
             moves = self.arrays.constant[np.arange, steering.num_nudges(config.goal_buddies.steering_dim)]
@@ -146,6 +152,9 @@ class VectorEnv:
             given = tuple(actions) if isinstance(actions, Mapping) else type(actions).__name__
             raise ValueError(f"step() needs a dict of actions by side {SIDES}, got {given}")
         positions, chosen = self._checked("user_buddy", actions), self._checked("goal_buddy", actions)
+        destination = None
+        if config.num_destinations:
+            positions, destination = self._parted(positions)
         if config.actions.user_mode == "scores":
             positions = arrays.top_k(positions, config.attention.num_slots)
         elif config.attention.num_slots == 1:
@@ -159,7 +168,14 @@ class VectorEnv:
             else:
                 step = config.goal_buddies.nudge_step
                 steered, willing = steering.from_nudges(arrays, chosen, view.demand, view.fact, last, step)
-        return Actions(positions, steered, willing)
+        return Actions(positions, steered, willing, destination)
+
+    def _parted(self, actions: Array) -> tuple[Array, Array]:
+        """A traveller's actions -> slates or scores, and where to next [E, U]."""
+        if self.config.actions.user_mode == "slate":
+            return actions[..., :-1], actions[..., -1]
+        shown = self.config.attention.num_candidates
+        return actions[..., :shown], actions[..., shown:].argmax(axis=-1)
 
     def _checked(self, side: str, actions: dict[str, Array]) -> Array:
         batch = (self.num_envs, self.num_agents[side])
@@ -179,6 +195,7 @@ class VectorEnv:
             score=state.score,
             creator=arrays.take(world.seats.owner, state.candidates),
             endorsement=self._endorsement(),
+            subspaces=None if world.travel is None else world.travel.seen(state.own["travel"]),
         )
         belief, spread = (state.beliefs.mean, state.beliefs.variance), partial(world.belief.spread, state.beliefs)
         rounds = self.config.episode.num_rounds

@@ -38,6 +38,7 @@ from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge
 from ammo_env.space import Compression, MetaSpace, build_space
 from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
+from ammo_env.travel import make_travel
 
 RETRIEVAL_SIZE = 1 << 18  # scores that retrieval looks at together: what fits into a core's cache
 
@@ -76,6 +77,7 @@ class World:
         self.listeners = make_listeners(self.arrays, config, self.seats)
         self.interests = make_interests(self.arrays, config, self.space)
         self.life = make_life(self.arrays, config, self._entities)
+        self.travel = make_travel(self.arrays, config)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
@@ -131,6 +133,8 @@ class World:
             state.own["interests"] = self.interests.begin(draws, q)
         if self.life is not None:
             state.own[LIFE] = self.life.begin(envs)
+        if self.travel is not None:
+            state.own["travel"] = self.travel.begin(draws, envs, people, self.seats)
         self._show()
 
     def step(self, actions: Actions, witness: Witness | None = None) -> Round:
@@ -145,6 +149,7 @@ class World:
         state.now += 1
         self._regroup()
         passing = self.life.turn(self._draws, state, self.seats, witness) if self.life else ()
+        self._move_on(actions)
         self._show()
         totals = {side: reduce(add, parts.values()) for side, parts in terms.items()}
         return Round(
@@ -173,7 +178,7 @@ class World:
                 f"the saved state is of another configuration: its belief keeps {sorted(state.beliefs.own)}, "
                 f"that of this world ('{self.config.beliefs.model}') {sorted(kept)}, or in other sizes"
             )
-        others = {"interests": self.interests, LIFE: self.life}
+        others = {"interests": self.interests, LIFE: self.life, "travel": self.travel}
         present = {*self.forces, *self.listeners, *(name for name, one in others.items() if one is not None)}
         kept_by = state.own.keys() & {*FORCES, *LISTENERS, *others}
         if kept_by != present:
@@ -294,6 +299,12 @@ class World:
         if self.seats is not before:
             move_in(self.arrays, self.state.corpus, before, self.seats, self.state.added_facts)
 
+    def _move_on(self, actions: Actions) -> None:
+        """User buddies go to the subspaces of their choice."""
+        if self.travel is not None:
+            own = self.state.own
+            own["travel"] = self.travel.move(own["travel"], actions.destination, self.seats)
+
     def _show(self) -> None:
         """The next candidates, and the utilities that the next round will be judged by."""
         state, xp = self.state, self.arrays.xp
@@ -304,6 +315,8 @@ class World:
         state.candidates, state.score = (
             shown[0] if len(shown) == 1 else (xp.concat(part, axis=1) for part in zip(*shown, strict=True))
         )
+        if self.travel is not None:
+            state.own["travel"] = self.travel.look(state.own["travel"], state, self.seats)
 
     def _retrieve(self, people: slice) -> tuple[Array, Array]:
         """Candidates of some of the humans, and their belief scores, each [E, people, K]."""
@@ -313,7 +326,10 @@ class World:
             state.own[name][part][:, people] if name in state.own else None
             for name, part in (("endorsement", "endorsed"), ("pushback", "barred"))
         )
-        sought = attention.Sought(score, state.corpus.born, endorsed, barred)
+        narrowed = score
+        if self.travel is not None:
+            narrowed = self.travel.narrowed(score, state.own["travel"]["place"][:, people], self.seats)
+        sought = attention.Sought(narrowed, state.corpus.born, endorsed, barred)
         found = attention.retrieve(arrays, self._draws, sought, self.config.attention)
         return found, arrays.take(score, found + arrays.constant[row_starts, score.shape])
 

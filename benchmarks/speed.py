@@ -187,7 +187,10 @@ def random_actions(env: VectorEnv, side: str, rng: np.random.Generator) -> NDArr
     space = env.action_spaces[side]
     assert isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
     high = int(space.n if isinstance(space, spaces.Discrete) else space.nvec[0])
-    return rng.integers(high, size=(env.num_envs, env.num_agents[side], *(space.shape or ())))
+    actions = rng.integers(high, size=(env.num_envs, env.num_agents[side], *(space.shape or ())))
+    if side == "user_buddy" and env.config.num_destinations:
+        actions[..., -1] %= env.config.num_destinations
+    return actions
 
 
 if __name__ == "__main__":

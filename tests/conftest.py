@@ -98,6 +98,8 @@ def random_actions() -> Callable[[VectorEnv, np.random.Generator], Actions]:
                 assert isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
                 high = int(space.n) if isinstance(space, spaces.Discrete) else int(space.nvec[0])
                 actions[side] = rng.integers(high, size=(*batch, *(space.shape or ())))
+                if isinstance(space, spaces.MultiDiscrete) and space.nvec[-1] != high:  # destinations
+                    actions[side][..., -1] = rng.integers(int(space.nvec[-1]), size=batch)
         return actions
 
     return draw

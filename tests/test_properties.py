@@ -81,7 +81,7 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
         "social": social,
         "attention": {"num_candidates": shown, "num_slots": number(1, shown), "fresh_share": fresh,
                       "social_share": liked,
-                      "fresh": draw(st.sampled_from(["random", "newest"]))},
+                      "fresh": draw(st.sampled_from(["random", "newest"])), "travel": draw(st.booleans())},
         "aipp": {"kind": draw(st.sampled_from(sorted(ORACLES))), "subspaces": faults},
         "beliefs": draw(st.sampled_from([{"prior": "population"}, {"prior": "zero"},
                                          {"model": "prototypes", "num_prototypes": 7, "bait_guess": share(-1, 1)}])),

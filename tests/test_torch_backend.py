@@ -51,6 +51,12 @@ CASES: dict[str, dict[str, Any]] = {
         "subspaces.schedule": [{"round": 2, "merge": [0, 1]}, {"round": 4, "split": 0}, {"round": 5, "split": 1}],
         "events": {"rate": 0.5, "fact_slots": 2},
     },
+    "travel through mergers and splits": {
+        "attention.travel": True,
+        "knowledge.num_subspaces": 3,
+        "subspaces.schedule": [{"round": 2, "merge": [0, 1]}, {"round": 4, "split": 0}, {"round": 5, "split": 1}],
+    },
+    "travel by scores": {"attention.travel": True, "actions.continuous": True},
     "nothing fresh": {"attention.fresh_share": 0.0},
     "events": {"events.rate": 0.5},
     "events and interests among friends": {

@@ -4,6 +4,7 @@ scores fill the slate, in whatever action kind the environment uses.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,32 @@ TIE_BREAK = 1e-6  # utility units: equal scores are broken at random, not by ret
 
 
 class ScorePolicy:
-    """A user-side policy given by a score per candidate, [E, U, K]."""
+    """A user-side policy given by a score per candidate [E, U, K] and, where user buddies travel, per destination."""
 
     side = "user_buddy"
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         raise NotImplementedError
 
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        """[E, U, P]; the best open subspace is visited next. Unless it says otherwise that of the best believed
+        creation."""
+        return subspace_feature(turn, "value")
+
     def act(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        places = turn.env.config.num_destinations
+        if not places:
+            return self._slates(turn, rng)
+        slates = self._slates(replace(turn, mask=turn.mask[..., :-places]), rng)
+        leading = self.destination_scores(turn, rng)
+        leading = np.where(turn.mask[..., -places:], leading + TIE_BREAK * rng.random(leading.shape), -np.inf)
+        chosen = leading.argmax(axis=-1)[..., None]
+        if turn.env.config.actions.user_mode == "scores":
+            asked = np.where(np.arange(places) == chosen, 1.0, -1.0).astype(np.float32)
+            return np.concatenate([slates, asked], axis=-1)
+        return np.concatenate([slates.reshape(*chosen.shape[:2], -1), chosen], axis=-1)
+
+    def _slates(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         scores = self.scores(turn, rng)
         scores = np.where(turn.mask, scores + TIE_BREAK * rng.random(scores.shape), -np.inf)
         attention = turn.env.config.attention
@@ -39,11 +58,22 @@ def feature(turn: Turn, name: str) -> NDArray[Any]:
     return table[..., layout.candidate_features.index(name)]
 
 
+def subspace_feature(turn: Turn, name: str) -> NDArray[Any]:
+    """[E, U, P] of a traveller: "here", "value" or "doubt" of every subspace."""
+    layout, places = turn.env.observation_layouts["user_buddy"], turn.env.config.num_destinations
+    context: NDArray[Any] = layout.block(turn.obs, "context")
+    first = layout.features["context"].index(f"{name}_0")
+    return context[..., first : first + places]
+
+
 class RandomSlate(ScorePolicy):
     """A uniformly random slate of the candidates shown."""
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         return rng.random(turn.mask.shape)
+
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return rng.random((*turn.mask.shape[:2], turn.env.config.num_destinations))
 
 
 class Greedy(ScorePolicy):
@@ -61,6 +91,10 @@ class Softmax(ScorePolicy):
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         return feature(turn, "score") + self.temperature * rng.gumbel(size=turn.mask.shape)
+
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        value = subspace_feature(turn, "value")
+        return value + self.temperature * rng.gumbel(size=value.shape)
 
 
 class EpsilonGreedy(ScorePolicy):
@@ -106,6 +140,9 @@ class LinUCB(ScorePolicy):
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         return feature(turn, "score") + self.width * feature(turn, "uncertainty")
 
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return subspace_feature(turn, "value") + self.width * subspace_feature(turn, "doubt")
+
 
 class Thompson(ScorePolicy):
     """theta . e with theta ~ N(q_hat, width^2 * covariance), one draw per human and round (Agrawal & Goyal
@@ -130,6 +167,10 @@ class Thompson(ScorePolicy):
         sampled: NDArray[Any] = np.vecdot(shown, theta[:, :, None, :])
         return sampled
 
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        value, doubt = subspace_feature(turn, "value"), subspace_feature(turn, "doubt")
+        return value + self.width * doubt * rng.standard_normal(value.shape)
+
 
 class Oracle(ScorePolicy):
     """All-knowing: the S largest true e.q of the candidates shown. Looks at hidden state."""
@@ -137,3 +178,11 @@ class Oracle(ScorePolicy):
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         world, to_numpy = turn.env.world, turn.env.arrays.to_numpy
         return np.take_along_axis(to_numpy(world.state.utility), to_numpy(world.state.candidates), -1)
+
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        """The sum of the S largest true e.q of every subspace."""
+        world, to_numpy = turn.env.world, turn.env.arrays.to_numpy
+        utility, where = to_numpy(world.state.utility), to_numpy(world.seats.subspace_of_creation)
+        inside = where == np.arange(turn.env.config.num_destinations)[:, None]  # [P, C]
+        ranked = -np.sort(-np.where(inside, utility[:, :, None], -1.0), axis=-1)
+        return np.asarray(ranked[..., : turn.env.config.attention.num_slots].sum(axis=-1))

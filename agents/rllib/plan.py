@@ -106,6 +106,7 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
         action_size=size,
         candidate_features=features,
         context_size=context,
+        destinations=world.num_destinations if side == "user_buddy" else 0,
         hidden=own.hidden,
         initial_std=own.initial_std,
         initial_publish=settings.goal_buddy.initial_publish,
@@ -124,7 +125,7 @@ def side_history(world: AmmoConfig, side: str) -> HistorySource:
 
 def _layout(world: AmmoConfig, side: str) -> Layout:
     if side == "user_buddy":
-        return user_layout(world.attention.num_candidates, world.social.connected)
+        return user_layout(world.attention.num_candidates, world.social.connected, world.num_destinations)
     market = world.observations.goal_view == "market"
     return goal_layout(world.goal_buddies.steering_dim, market, world.events.rate > 0)
 
