@@ -21,11 +21,16 @@ class KnowledgeConfig(Section):
     path: str | None = Field(
         None, description="folder of a real data set (AMMO_DATA where it is not given), or file of a table"
     )
-    embedder: str = Field("hashing", description="what turns texts into vectors: hashing, minilm (table)")
     seed: int = Field(0, ge=0, description="seed of the space itself; episodes are seeded by reset(seed)")
     dim: int = Field(32, ge=2, le=4096, description="D, dimensions of the embedding space")
     compress: int | None = Field(
         None, ge=2, description="rank into which the space is rotated; the rank of its content costs nothing"
+    )
+    embedder: str | None = Field(
+        None, description="what turns texts into vectors: hashing, minilm; None: hashing (table), no texts (movielens)"
+    )
+    embedding_cache: str | None = Field(
+        None, description="folder that keeps expensive embeddings; None: ammo/embeddings under the user's cache home"
     )
     num_subspaces: int = Field(4, ge=1, description="M, subspaces (topics)")
     facts_per_subspace: int = Field(
@@ -94,6 +99,9 @@ class GoalBuddyConfig(Section):
     shelf_size: int = Field(4, ge=1, description="L, live creations per goal buddy")
     steering_dim: int = Field(8, ge=1, description="A, steering dimensions (leading directions of the facts)")
     steering_scale: float = Field(0.5, ge=0, le=2, description="kappa in e = unit(anchor + kappa W s)")
+    creations: Literal["steered", "written"] = Field(
+        "steered", description="the steered vector itself, or the nearest sentence about the entity (texts)"
+    )
     initial_spread: float = Field(0.5, ge=0, le=1, description="first shelf: s uniform in [-this, this]")
     energy_cap: float = Field(4.0, gt=0, description="energy at birth, and the most a goal buddy can hold")
     energy_regrowth: float = Field(0.5, ge=0, description="energy per round")

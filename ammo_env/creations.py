@@ -7,6 +7,7 @@ is its identity: place l of goal buddy g is creation c = g * L + l, so that C = 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from ammo_env.arrays import Array, normalise, row_starts
 from ammo_env.config import GoalBuddyConfig
 from ammo_env.seats import Seats
+
+Write = Callable[[Array], tuple[Array, Array]]  # aims [E, G, D] -> vectors [E, G, D], sentences [E, G]
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Corpus:
     steering: Array  # [E, G, A] steering of the last publication
     nearest_fact: Array  # [E, G] flat index of the fact nearest to the last publication
     shelf_error: Array  # [E, G] mean grounding error of the shelf
+    sentence: Array | None = None  # [E, C] which sentence it is (`Writing`), where creations are written
 
 
 def create(arrays: Any, anchors: Array, seats: Seats, steering: Array, scale: float) -> Array:
@@ -39,14 +43,28 @@ def create(arrays: Any, anchors: Array, seats: Seats, steering: Array, scale: fl
 
 
 def first_shelf(
-    arrays: Any, draws: Any, anchors: Array, seats: Seats, config: GoalBuddyConfig, provenance_noise: float
+    arrays: Any,
+    draws: Any,
+    anchors: Array,
+    seats: Seats,
+    config: GoalBuddyConfig,
+    provenance_noise: float,
+    write: Write | None = None,
 ) -> Corpus:
-    """Full shelves at reset: every creation has steering uniform in [-initial_spread, initial_spread]."""
+    """Full shelves at reset: every creation has steering uniform in [-initial_spread, initial_spread].
+
+    `write` puts sentences in the place of the vectors aimed at.
+    """
     xp, places = arrays.xp, config.shelf_size
     envs, goals, dim = anchors.shape
     drawn = arrays.permute(draws.uniform(envs, places, goals, config.steering_dim), (1, 0, 2, 3))
     spread = (drawn.reshape(places * envs, goals, -1) * 2.0 - 1.0) * config.initial_spread
     made = create(arrays, xp.concat([anchors] * places), seats, spread, config.steering_scale)
+    sentence = None
+    if write is not None:
+        parts = [write(made[start : start + envs]) for start in range(0, len(made), envs)]  # place by place
+        made = xp.concat([part[0] for part in parts])
+        sentence = xp.stack([part[1] for part in parts], axis=-1).reshape(envs, goals * places)
     nearest, error = seats.nearest_fact(made)
     vectors, errors = arrays.empty(envs, goals, places, dim), arrays.empty(envs, goals, places)
     vectors[...] = arrays.permute(made.reshape(places, envs, goals, dim), (1, 2, 0, 3))
@@ -63,6 +81,7 @@ def first_shelf(
         steering=spread[-envs:],
         nearest_fact=nearest[-envs:],
         shelf_error=errors.sum(axis=-1) * (1.0 / places),
+        sentence=sentence,
     )
 
 
@@ -75,10 +94,12 @@ def publish(
     config: GoalBuddyConfig,
     provenance_noise: float,
     now: int,
+    sentence: Array | None = None,
 ) -> Array:
     """Put new creations on the shelves of the willing that can pay; energy regrows. -> bool [E, G]: who did.
 
-    `made` is (steering [E, G, A], vectors [E, G, D], flat nearest fact [E, G], grounding error [E, G]).
+    `made` is (steering [E, G, A], vectors [E, G, D], flat nearest fact [E, G], grounding error [E, G]);
+    `sentence` [E, G] is kept where creations are written.
     """
     xp = arrays.xp
     steering, vectors, nearest, error = made
@@ -92,6 +113,8 @@ def publish(
     arrays.put(corpus.provenance, place, signal.reshape(-1)[seat])
     arrays.put(corpus.born, place, float(now))
     arrays.put(corpus.popularity, place, 0.0)
+    if sentence is not None:
+        arrays.put(corpus.sentence, place, sentence.reshape(-1)[seat])
     corpus.oldest = (corpus.oldest + published) % config.shelf_size
     corpus.steering = xp.where(published[..., None], steering, corpus.steering)
     corpus.nearest_fact = xp.where(published, nearest, corpus.nearest_fact)
@@ -128,6 +151,8 @@ def restock(arrays: Any, corpus: Corpus, shelves: Corpus, seat: Array, source: A
     for name in ("grounding_error", "provenance", "popularity"):
         arrays.put(getattr(corpus, name), there, arrays.take(getattr(shelves, name), here))
     arrays.put(corpus.born, there, float(now))
+    if corpus.sentence is not None:
+        arrays.put(corpus.sentence, there, arrays.take(shelves.sentence, here))
     arrays.put_rows(corpus.steering, seat, arrays.take_rows(shelves.steering, source))
     for name in ("oldest", "energy", "nearest_fact", "shelf_error"):
         arrays.put(getattr(corpus, name), seat, arrays.take(getattr(shelves, name), source))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
+from ammo_env.claims import Claims
 from ammo_env.config import KnowledgeConfig
 
 
@@ -21,6 +22,7 @@ class Knowledge:
 
     Where the source knows who is friends with whom, row p of `friends` lists the friends of person p as rows of the
     same pool, then -1. A list may leave friends out, so that q may be in p's list without p being in q's.
+    A source that has texts offers sentences about its entities, which are only made when they are asked for.
     """
 
     facts: FloatArray  # [M, F, D], zero-padded where fact_mask is False
@@ -33,6 +35,7 @@ class Knowledge:
     heldout_preferences: FloatArray  # [P', D], humans never trained on
     friends: IntArray | None = None  # [P, N] rows of `preferences`, padded with -1
     heldout_friends: IntArray | None = None  # [P', N'] rows of `heldout_preferences`, padded with -1
+    claims: Callable[[], Claims] | None = None
 
 
 Source = Callable[[KnowledgeConfig], Knowledge]

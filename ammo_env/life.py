@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from ammo_env.memory import Impression
 from ammo_env.seats import Seats
 from ammo_env.state import State
 from ammo_env.succession import forget_seats
+from ammo_env.writing import Writing
 
 NAME = "life"  # where its own arrays lie in `State.own`
 Witness = Callable[[], Any]
@@ -37,8 +39,8 @@ class Life:
     """Its own arrays: `id` [E, G] of each seat's holder and `since` [E, G], the round of its birth; `hungry` [E, G],
     rounds in a row without energy; `births` [E] so far in the episode."""
 
-    def __init__(self, arrays: Any, config: AmmoConfig, entities: Array) -> None:
-        self._arrays, self._config, self._entities = arrays, config, entities
+    def __init__(self, arrays: Any, config: AmmoConfig, entities: Array, writing: Writing | None) -> None:
+        self._arrays, self._config, self._entities, self._writing = arrays, config, entities, writing
 
     def begin(self, envs: int) -> dict[str, Array]:
         """The first generation takes its seats."""
@@ -96,7 +98,8 @@ class Life:
         entity = seats.succeed(draws, state.entity[worlds], leaving)
         anchors = arrays.take_rows(self._entities, entity)
         noise = config.observations.provenance_noise
-        shelves = creations.first_shelf(arrays, draws, anchors, seats, config.goal_buddies, noise)
+        write = partial(self._writing.write, entity) if self._writing else None
+        shelves = creations.first_shelf(arrays, draws, anchors, seats, config.goal_buddies, noise, write)
         seat, source = (xp.nonzero(where.reshape(-1))[0] for where in (retired, leaving))
         everybody = state.entity.reshape(-1) + 0
         arrays.put(everybody, seat, arrays.take(entity, source))
@@ -110,9 +113,9 @@ class Life:
         state.under_way = [_disowned(arrays, sent, retired) for sent in state.under_way]
 
 
-def make_life(arrays: Any, config: AmmoConfig, entities: Array) -> Life | None:
-    """None where nobody can die."""
-    return Life(arrays, config, entities) if config.life.is_on else None
+def make_life(arrays: Any, config: AmmoConfig, entities: Array, writing: Writing | None = None) -> Life | None:
+    """None where nobody can die; newborns write where `writing` is given."""
+    return Life(arrays, config, entities, writing) if config.life.is_on else None
 
 
 def _disowned(arrays: Any, sent: Impression, retired: Array) -> Impression:

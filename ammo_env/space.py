@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
+from ammo_env.claims import Claims
 from ammo_env.compression import content_basis, dot_bound, into, into_orthonormal
 from ammo_env.halving import two_means
 from ammo_env.knowledge import Knowledge
@@ -35,6 +36,7 @@ class MetaSpace:
     mean: FloatArray  # [D] mean preference of the training pool
     variance: FloatArray  # [D] variance of the training pool along each coordinate (its principal axes)
     friends: IntArray | None = None  # [P, N] rows of `preferences`, padded with -1; None where nobody's are known
+    claims: Claims | None = None  # what can be written about the entities
 
     @property
     def dim(self) -> int:
@@ -43,7 +45,7 @@ class MetaSpace:
     def compress(self, rank: int) -> Compression:
         """The same space in `rank` dimensions: exact where that is no less than the rank of its content.
 
-        Content are facts, entities and steering directions; what preferences have beyond them costs nothing but
+        Content are facts, entities, claims and steering directions; what preferences have beyond them costs nothing but
         their lengths, which are stretched to 1 again. The population's covariance is diagonal as before. Raises
         `ConfigError` where the rank is below the steering dimensions or above D.
         """
@@ -52,14 +54,17 @@ class MetaSpace:
             raise ConfigError(f"knowledge.compress={rank} must lie in {least}..{most}: steering_dim to dim")
         facts = self.facts[self.fact_mask]
         directions = np.swapaxes(self.steering, 1, 2).reshape(-1, most)
-        basis, needed = content_basis(np.concatenate([facts, self.entities, directions]), self.people, rank)
+        written = np.zeros((0, 1, most), np.float32) if self.claims is None else self.claims.vectors
+        rows = np.concatenate([facts, self.entities, directions, written.reshape(-1, most)])
+        basis, needed = content_basis(rows, self.people, rank)
         people, of_people = into(basis, self.people)
         mean, variance, axes = principal_axes(people)
         grounded, of_facts = into(basis, self.facts)
         entities, of_entities = into(basis, self.entities)
+        claims, of_claims = into(basis, written)
         preferences, of_preferences = into(basis, self.preferences)
         steering = np.stack([into_orthonormal(basis, columns) for columns in self.steering])  # [M, r, A]
-        content, preference = max(of_facts, of_entities), max(of_preferences, of_people)
+        content, preference = max(of_facts, of_entities, of_claims), max(of_preferences, of_people)
         space = replace(
             self,
             facts=_float32(grounded @ axes),
@@ -69,6 +74,7 @@ class MetaSpace:
             people=_float32(people @ axes),
             mean=mean,
             variance=variance,
+            claims=self.claims and replace(self.claims, vectors=_float32(claims @ axes)),
         )
         return Compression(space, needed, dot_bound(content, content), dot_bound(content, preference), preference**2)
 
@@ -142,17 +148,18 @@ class Compression:
 
     space: MetaSpace
     content_rank: int  # the smallest rank that costs nothing
-    content_bound: float  # on the absolute error of a dot product of facts and entities
+    content_bound: float  # on the absolute error of a dot product of facts, entities and claims
     preference_bound: float  # on the absolute error of a dot product of a fact or an entity and a preference
     preference_loss: float  # the greatest share of a preference's squared length that lay outside
 
 
-def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaSpace:
-    """The MetaSpace of a knowledge source; humans come from its held-out people if `heldout`.
+def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool, written: bool = False) -> MetaSpace:
+    """The MetaSpace of a knowledge source; humans come from its held-out people if `heldout`, its claims if `written`.
 
     `people` and the population's moments are always the training people's: nothing is learnt from the held-out ones.
     """
     mean, variance, axes = principal_axes(knowledge.preferences)
+    claims = _claims(knowledge) if written else None
     facts = (knowledge.facts @ axes).astype(np.float32)
     people = (knowledge.preferences @ axes).astype(np.float32)
     return MetaSpace(
@@ -168,7 +175,17 @@ def build_space(knowledge: Knowledge, steering_dim: int, heldout: bool) -> MetaS
         mean=mean,
         variance=variance,
         friends=knowledge.heldout_friends if heldout else knowledge.friends,
+        claims=claims and replace(claims, vectors=(claims.vectors @ axes).astype(np.float32)),
     )
+
+
+def _claims(knowledge: Knowledge) -> Claims:
+    if knowledge.claims is None:
+        raise ConfigError(
+            "goal_buddies.creations=written: this knowledge source has no texts to write with; choose "
+            "knowledge.source=movielens with a knowledge.embedder, or creations=steered"
+        )
+    return knowledge.claims()
 
 
 def principal_axes(preferences: NDArray[np.floating]) -> tuple[FloatArray, FloatArray, FloatArray]:

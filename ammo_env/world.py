@@ -8,7 +8,7 @@ retrieved. The world owns its random stream.
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -39,6 +39,7 @@ from ammo_env.sources import load_knowledge
 from ammo_env.space import Compression, MetaSpace, build_space
 from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
 from ammo_env.travel import make_travel
+from ammo_env.writing import make_writing
 
 RETRIEVAL_SIZE = 1 << 18  # scores that retrieval looks at together: what fits into a core's cache
 
@@ -71,12 +72,13 @@ class World:
             self.seats = self.composition.seats_at(0)
         self.aipp = Aipp(self.arrays, answers, len(self.space.facts))
         self.guests = make_guests(self.arrays, config, self.space)
+        self.writing = make_writing(self.arrays, self.space)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
         self.network = make_network(self.arrays, config, self.space)
         self.forces = make_forces(self.arrays, config, self.space)
         self.listeners = make_listeners(self.arrays, config, self.seats)
         self.interests = make_interests(self.arrays, config, self.space)
-        self.life = make_life(self.arrays, config, self._entities)
+        self.life = make_life(self.arrays, config, self._entities, self.writing)
         self.travel = make_travel(self.arrays, config)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
@@ -116,7 +118,10 @@ class World:
             anchors=anchors,
             human=human,
             q=q,
-            corpus=creations.first_shelf(arrays, draws, anchors, self.seats, config.goal_buddies, noise),
+            corpus=creations.first_shelf(
+                arrays, draws, anchors, self.seats, config.goal_buddies, noise,
+                partial(self.writing.write, entity) if self.writing else None,
+            ),
             beliefs=self.belief.prior(envs, people),
             memory=memory.empty_memory(arrays, envs, people, self.num_goals, groups, dim),
             under_way=[],
@@ -156,6 +161,12 @@ class World:
             state.now - 1, candidates, score, slates.items, impression, judgement, published, terms, totals, *passing
         )
 
+    def texts(self) -> list[list[str]]:
+        """[E][C] the live creations as sentences. Raises `ConfigError` where they are not written."""
+        if self.writing is None:
+            raise ConfigError("these creations are vectors without words: set goal_buddies.creations=written")
+        return self.writing.texts(self.state.corpus.sentence)
+
     def get_state(self) -> dict[str, Any]:
         """A deep copy of everything that a continuation depends on."""
         assert self._draws is not None or self.state
@@ -187,6 +198,8 @@ class World:
                 f"this world {sorted(present)}"
             )
         self.aipp.check(state.own)
+        if (state.corpus.sentence is None) != (self.writing is None):
+            raise ValueError("the saved state is of another configuration: only one of them has written creations")
         self._state = state
         if self.composition is not None:
             self.seats = self.composition.seats_at(state.now)
@@ -236,10 +249,11 @@ class World:
         state, config = self.state, self.config
         scale = config.goal_buddies.steering_scale
         made = creations.create(self.arrays, state.anchors, self.seats, actions.steering, scale)
+        made, sentence = self.writing.write(state.entity, made) if self.writing else (made, None)
         nearest, error = self.seats.nearest_fact(made, state.added_facts)
         return creations.publish(
             self.arrays, self._draws, state.corpus, (actions.steering, made, nearest, error), actions.willing,
-            config.goal_buddies, config.observations.provenance_noise, state.now + 1,
+            config.goal_buddies, config.observations.provenance_noise, state.now + 1, sentence,
         )  # fmt: skip
 
     def _learn(self, impression: Impression) -> Array:
@@ -337,7 +351,8 @@ class World:
 def _make_space(config: AmmoConfig) -> tuple[MetaSpace, Compression | None]:
     """The MetaSpace that a configuration names, and what compressing it cost where it says so."""
     steering_dim, heldout = config.goal_buddies.steering_dim, config.humans.pool == "heldout"
-    space = build_space(load_knowledge(config.knowledge), steering_dim, heldout)
+    written = config.goal_buddies.creations == "written"
+    space = build_space(load_knowledge(config.knowledge), steering_dim, heldout, written)
     if config.knowledge.compress is None:
         return space, None
     compression = space.compress(config.knowledge.compress)

@@ -90,6 +90,24 @@ def test_the_population_snippet_loads_members(
     assert names["another"].side == "goal_buddy"
 
 
+def test_the_text_snippet_prints_sentences(
+    movielens_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AMMO_DATA", str(movielens_folder))
+    run(snippet("texts()"))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 24 * 4
+    assert all(re.fullmatch(r"\d\.\d\d  .* is a (wonderful )?film from \d{4}\..*", line) for line in lines)
+
+
+def test_the_text_snippet_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AMMO_DATA", raising=False)
+    run(snippet("texts()"))
+    assert "knowledge.path" in capsys.readouterr().out
+
+
 def test_the_settings_that_the_readme_names_exist() -> None:
     known = dotted_keys(RunConfig)
     for key in re.findall(r"(?:--set |`)(training\.(?!py)[\w.]+)", README):

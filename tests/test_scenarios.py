@@ -13,6 +13,7 @@ from ammo_env.settings import ConfigError
 
 WANTED = {
     "default", "drift", "noisy", "crowded", "clicks", "paper", "scarce", "births", "movielens", "movielens-taste",
+    "movielens-text",
 }  # fmt: skip
 # What makes each scenario, in numbers (DESIGN and the measured starting points).
 FACTS: dict[str, dict[str, Any]] = {
@@ -32,6 +33,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "births": {"life.viability": 0.02, "life.grace": 24, "life.max_births": 24},
     "movielens": {"knowledge.source": "movielens", "knowledge.quality_share": 1.0},
     "movielens-taste": {"knowledge.source": "movielens", "knowledge.quality_share": 0.0},
+    "movielens-text": {"knowledge.embedder": "hashing", "goal_buddies.creations": "written"},
 }
 
 

@@ -8,7 +8,7 @@ the licence forbids redistribution.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from ammo_env.datasets.folders import data_folder
 from ammo_env.datasets.genres import Groups, assign_films, genre_groups
 from ammo_env.datasets.grouplens import SOURCE, Ratings, read_movielens, stamp
 from ammo_env.datasets.preferences import Fit, fit_preferences, scale_quality, solve_people, unit
+from ammo_env.datasets.textual import TextSpace, fit_text, text_space
+from ammo_env.embedding import make_embedder
 from ammo_env.knowledge import Knowledge, knowledge_source, padded_facts
 from ammo_env.settings import ConfigError
 
@@ -34,6 +36,8 @@ def movielens(config: KnowledgeConfig) -> Knowledge:
         num_subspaces=config.num_subspaces,
         min_ratings=config.min_ratings,
         seed=config.seed,
+        embedder=config.embedder,
+        embedding_cache=config.embedding_cache,
     )
 
 
@@ -45,6 +49,8 @@ def movielens_knowledge(
     num_subspaces: int,
     min_ratings: int,
     seed: int,
+    embedder: str | None = None,
+    embedding_cache: str | None = None,
 ) -> Knowledge:
     """Films with at least `min_ratings` ratings as entities and facts, and the raters' preferences, in R^dim.
 
@@ -64,6 +70,10 @@ def movielens_knowledge(
     about .85 (what everybody likes, quality); s = 0 leaves taste alone: q·μ = 0 for all, and a mean of length
     about .03.
 
+    With an `embedder` films are not fitted: each is the embedding of what is known of it, title, year and genres as
+    a sentence, beside its quality (`ammo_env.datasets.textual`), people are placed among those, and sentences can be
+    written about them (`Knowledge.claims`).
+
     `path` is the folder ml-100k or its parent; None means the environment variable AMMO_DATA. The fit takes a
     second and is kept in memory for as long as the files and its arguments stay the same.
 
@@ -71,7 +81,7 @@ def movielens_knowledge(
     `num_subspaces`, `min_ratings` or `heldout_share` leave nothing.
     """
     folder = find_folder(path)
-    ratings, people = _fitted(folder, stamp(folder), dim, heldout_share, seed)
+    ratings, people = _fitted(folder, stamp(folder), dim, heldout_share, seed, embedder, embedding_cache)
     kept = np.flatnonzero(np.bincount(ratings.film, minlength=len(ratings.titles)) >= min_ratings)
     groups, subspace = _subspaces(ratings.film_genres[kept], num_subspaces, min_ratings)
     entities = people.fit.items[kept]
@@ -87,6 +97,7 @@ def movielens_knowledge(
         subspace_names=tuple(", ".join(ratings.genres[g] for g in group) for group in groups),
         preferences=preferences[people.train],
         heldout_preferences=preferences[people.heldout],
+        claims=partial(people.text.claims, kept, ratings.genres) if people.text else None,
     )
 
 
@@ -103,18 +114,28 @@ class _People:
     fit: Fit
     train: IntArray  # [P]
     heldout: IntArray  # [P']
+    text: TextSpace | None
 
 
 @lru_cache(maxsize=4)
 def _fitted(
-    folder: Path, version: tuple[tuple[int, int], ...], dim: int, heldout_share: float, seed: int
+    folder: Path,
+    version: tuple[tuple[int, int], ...],
+    dim: int,
+    heldout_share: float,
+    seed: int,
+    embedder: str | None,
+    cache: str | None,
 ) -> tuple[Ratings, _People]:
     """Read and fit once; `version` (times and sizes of the files) makes a changed folder a different one."""
     ratings = read_movielens(folder)
     split_rng, fit_rng = np.random.default_rng(seed).spawn(2)
     train, heldout = split_people(ratings, heldout_share, split_rng)
-    films = fit_ratings(ratings.where(np.isin(ratings.person, train)), fit_rng, dim)
-    return ratings, _People(place_people(films, ratings), train, heldout)
+    known = ratings.where(np.isin(ratings.person, train))
+    if embedder is None:
+        return ratings, _People(place_people(fit_ratings(known, fit_rng, dim), ratings), train, heldout, None)
+    text = text_space(known, make_embedder(embedder, dim, cache))
+    return ratings, _People(fit_text(text, known, ratings), train, heldout, text)
 
 
 def split_people(

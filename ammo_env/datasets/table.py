@@ -10,7 +10,7 @@ from ammo_env.arrays import FloatArray, IntArray
 from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets.clusters import balanced_clusters
 from ammo_env.datasets.table_files import SOURCE, Table, read_table
-from ammo_env.embedding import make_embedder
+from ammo_env.embedding import DEFAULT_EMBEDDER, make_embedder
 from ammo_env.knowledge import Knowledge, knowledge_source, padded_facts
 from ammo_env.settings import ConfigError
 from ammo_env.synthetic import mixtures
@@ -52,7 +52,7 @@ def table(config: KnowledgeConfig) -> Knowledge:
 
 def _vectors(rows: Table, config: KnowledgeConfig) -> FloatArray:
     if rows.vectors is None:
-        return make_embedder(config.embedder, config.dim)(rows.texts or ())
+        return make_embedder(config.embedder or DEFAULT_EMBEDDER, config.dim, config.embedding_cache)(rows.texts or ())
     if rows.vectors.shape[1] != config.dim:
         dim = rows.vectors.shape[1]
         raise ConfigError(
