@@ -230,6 +230,27 @@ def test_a_merged_subspace_answers_as_its_first_part(small_config: MakeConfig) -
     assert [settings.of_subspace(part).kind for part in range(5)] == ["rating", "rating", "click", "click", "rating"]
 
 
+def test_a_compressed_world_merges_and_splits_like_the_whole_one(
+    small_env: MakeEnv, random_actions: RandomActions
+) -> None:
+    """D = 100, content of rank 3 x (6 + 8) = 42: the same errors, rewards and travellers through all phases, to 1e-4."""
+    # Nobody steers: the axes of a new basis have a sign of their own in every rotation. So shelves hold one creation.
+    setting = {**LOOSE, "knowledge.dim": 100, "subspaces.schedule": SCHEDULE, "attention.travel": True,
+               "initial_spread": 0.0, "goal_buddies.shelf_size": 1, "num_candidates": 4}  # fmt: skip
+    large, small = small_env(2, setting), small_env(2, {**setting, "knowledge.compress": 42})
+    large.reset(seed=0)
+    small.reset(seed=0)
+    rng = np.random.default_rng(0)
+    while not large.is_over:
+        actions = random_actions(large, rng)
+        actions["goal_buddy"][..., :3] = 0.0
+        rewards, again = large.step(actions)[1], small.step(actions)[1]
+        for side in rewards:
+            np.testing.assert_allclose(rewards[side], again[side], atol=1e-4)
+        errors = (env.world.state.corpus.grounding_error for env in (large, small))
+        np.testing.assert_allclose(*errors, atol=1e-4)
+
+
 def test_events_of_a_merged_subspace_add_up(small_env: MakeEnv, random_actions: RandomActions) -> None:
     """With facts that events add: no creation of a merged subspace is farther from the truth than from any fact added
     in one of its parts, and the running event that its seats see is the sum."""

@@ -39,9 +39,14 @@ FAULTY: dict[str, Any] = {
     "aipp.human_scale": 0.2,
     "aipp.creator_bias": 0.3,
 }
+SHIFTING: dict[str, Any] = {
+    "subspaces.composed": [[0, 1]],
+    "subspaces.schedule": [{"round": 2, "merge": [1, 2]}, {"round": 3, "split": 3}, {"round": 5, "split": 1}],
+}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in ("clicks", "crowded", "default", "drift", "noisy", "paper", "scarce")},
-    **{name: (name, {}) for name in ("events", "latent", "social", "polarised")},
+    **{name: (name, {}) for name in ("events", "latent", "social", "polarised", "travel")},
+    "shifting": ("travel", SHIFTING),
     **{f"{name}-continuous": (name, {"actions.continuous": True}) for name in ("clicks", "crowded", "drift")},
     "everything": ("default", EVERYTHING),
     "faulty": ("default", FAULTY),
@@ -63,6 +68,8 @@ events               0.441417  0.235636 -0.356965 -0.228196   1.42786   2.00597 
 latent               0.450277  0.272179 -0.343081 -0.228341   1.37232   1.51047  0.424832  0.647671
 social               0.415525  0.278309 -0.471338 -0.229543   1.88535   2.10179  0.467719  0.523476
 polarised             0.41234  0.277629 -0.383083 -0.229626   1.53233   2.09622  0.459409  0.654905
+travel               0.371494   0.27563  -0.49867 -0.226131   1.99468   1.95069  0.424832  0.616078
+shifting             0.370287  0.259718 -0.486011 -0.216577   1.94404   1.87297  0.424832  0.642341
 everything           0.374153  0.254574  0.305219 -0.322067   1.49309    1.5617  0.254111  0.141532
 faulty               0.419342  0.261242   -0.4579 -0.228256    1.8316   1.98577  0.424832  0.549326
 births               0.414561   0.27589 -0.352844   0.18852   1.41138   1.82144  0.428842  0.685052
