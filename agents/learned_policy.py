@@ -82,8 +82,10 @@ class LearnedPolicy:
         if self.adaptive:
             if turn.env not in self._memories:
                 self._memories[turn.env] = _Memory(History(_source(turn.env, self.side), len(obs)))
-            return self._memories[turn.env].extended(obs)
-        return torch.cat([obs, obs.new_zeros(len(obs), self.network.spec.history_size)], dim=-1)
+            obs = self._memories[turn.env].extended(obs)
+        spec = self.network.spec
+        unseen = spec.insight_size + (0 if self.adaptive else spec.history_size)  # what the policy does not look at
+        return torch.cat([obs, obs.new_zeros(len(obs), unseen)], dim=-1)
 
     def _fitted(self, turn: Turn) -> NetworkSpec:
         """The spec, with the number of slots of this environment; raises `ValueError` where it does not fit."""

@@ -42,8 +42,14 @@ class NetworkSpec(BaseModel):
     members that are not adaptive."""
     destinations: int = 0
     """P, subspaces that a user buddy may visit next; 0 where it does not travel."""
+    insight_size: int = 0
+    """Numbers at the very end of an observation that only the value looks at (`agents.insight`); 0 where none do."""
     hidden: tuple[int, ...]
     initial_std: float = 0.5
+    initial_sharpness: float = 2.0
+    """Inverse temperature of the candidates' standardised scores at the start (user buddies)."""
+    initial_optimism: float = 0.0
+    """Weight of a candidate's uncertainty beside its score at the start (user buddies)."""
     initial_publish: float = 1.0
     """Publish logit at the start."""
 
@@ -65,12 +71,16 @@ class CandidateNetwork(BuddyNetwork):
     """A user buddy: one score per candidate.
 
         h_k = relu(E₂ relu(E₁ [c_k, x])),  pooled = [mean_k h_k, max_k h_k, x] over valid candidates,
-        logit_k = w·relu(H h_k + P pooled) + skip·(score_k − mean score)/sd score,  value = v·relu(V pooled)
+        logit_k = w·relu(H h_k + P pooled) + skip·(o_k − mean o)/sd o,  o_k = score_k + optimism·uncertainty_k
+        value = v·relu(V pooled)
 
     Where user buddies travel, destinations have logits from the pooled state, with a skip of their own from what each
     subspace is believed to hold: w'·relu(T pooled) + skip'·(value_m − mean value)/sd value.
 
-    The skip starts at 2: before any training the policy is a softmax over the belief's scores, a strong baseline.
+    Before any training the policy is a softmax over optimistic scores, a strong baseline (LinUCB). Where a belief knows
+    well what it does not know, exploring pays too late for a gradient to find it from a greedy start.
+    The value may know more than the policy: what `agents.insight` says of hidden preferences enters V alone, so that
+    acting needs none of it (an asymmetric critic: Pinto et al. 2018).
     Distribution inputs: [B, K] masked logits (slate), or [B, 3K] means, log sd, weights (scores); K + P with travel.
     """
 
@@ -78,6 +88,7 @@ class CandidateNetwork(BuddyNetwork):
         super().__init__()
         self.spec = spec
         self._score = spec.candidate_features.index("score")
+        self._uncertainty = spec.candidate_features.index("uncertainty")
         self._valid = spec.candidate_features.index("valid")
         wide, gain = spec.hidden[-1], math.sqrt(2)
         widths = (len(spec.candidate_features) + spec.context_size, *spec.hidden)
@@ -87,9 +98,10 @@ class CandidateNetwork(BuddyNetwork):
         self.raise_candidate = linear(wide, wide, gain, generator, bias=False)
         self.raise_pooled = linear(2 * wide + spec.context_size, wide, 1.0, generator)
         self.logit = linear(wide, 1, 0.01, generator)
-        self.value_hidden = linear(2 * wide + spec.context_size, wide, gain, generator)
+        self.value_hidden = linear(2 * wide + spec.context_size + spec.insight_size, wide, gain, generator)
         self.value = linear(wide, 1, 0.1, generator)
-        self.skip = nn.Parameter(torch.tensor(2.0))
+        self.skip = nn.Parameter(torch.tensor(spec.initial_sharpness))
+        self.optimism = nn.Parameter(torch.tensor(spec.initial_optimism))
         if spec.destinations:
             self.travel_hidden = linear(2 * wide + spec.context_size, wide, gain, generator)
             self.travel = linear(wide, spec.destinations, 0.01, generator)
@@ -100,7 +112,7 @@ class CandidateNetwork(BuddyNetwork):
     def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`mask` [B, K] bool, True where a candidate is valid, or [B, K + P] with destinations; None reads it from the
         observation and allows all destinations."""
-        candidates, context = self._unflatten(obs)                                         # [B, K, Fc], [B, Fx]
+        candidates, context, insight = self._unflatten(obs)                         # [B, K, Fc], [B, Fx], [B, I]
         shown = candidates.shape[-2]
         valid = candidates[..., self._valid] > 0.5 if mask is None else mask[..., :shown]              # [B, K]
         # Rows are candidates ([B·K, H]) up to the pooling: in-place steps on a view would copy it in the backward pass.
@@ -111,9 +123,11 @@ class CandidateNetwork(BuddyNetwork):
         shape = valid.shape[-2:]
         pooled = torch.cat([*_pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
         raised = self.raise_candidate(rows).unflatten(-2, shape) + self.raise_pooled(pooled).unsqueeze(-2)
-        skip = self.skip[..., None, None] * standardised(candidates[..., self._score], valid)
+        optimistic = candidates[..., self._score] + self.optimism[..., None, None] * candidates[..., self._uncertainty]
+        skip = self.skip[..., None, None] * standardised(optimistic, valid)
         logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
-        value = self.value(self.value_hidden(pooled).relu_()).squeeze(-1)
+        judged = torch.cat([pooled, insight], dim=-1) if self.spec.insight_size else pooled
+        value = self.value(self.value_hidden(judged).relu_()).squeeze(-1)
         if self.spec.destinations:
             leading, allowed = self._destinations(pooled, context, mask)
             logits, valid = torch.cat([logits, leading], dim=-1), torch.cat([valid, allowed], dim=-1)
@@ -127,13 +141,14 @@ class CandidateNetwork(BuddyNetwork):
         skip = self.travel_skip[..., None, None] * standardised(values, allowed)
         return self.travel(self.travel_hidden(pooled).relu_()) + skip, allowed
 
-    def _unflatten(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+    def _unflatten(self, obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = len(self.spec.candidate_features)
-        flat = obs.shape[-1] - self.spec.context_size
+        known = obs.shape[-1] - self.spec.insight_size
+        flat = known - self.spec.context_size
         if flat % features:
             raise ValueError(f"an observation of length {obs.shape[-1]} is not candidates of {features} features and "
                              f"a context of {self.spec.context_size}: this network was made for another layout")
-        return obs[..., :flat].unflatten(-1, (-1, features)), obs[..., flat:]
+        return obs[..., :flat].unflatten(-1, (-1, features)), obs[..., flat:known], obs[..., known:]
 
     def _inputs(self, logits: Tensor, valid: Tensor) -> Tensor:
         if self.spec.head == "slate":

@@ -75,6 +75,13 @@ class SideSettings(Section):
 class UserSideSettings(SideSettings):
     """Defaults of the user buddies."""
 
+    critic: Literal["own", "truth"] = Field(
+        "own", description="what the value sees: the buddy's observation, or also what nobody observes (agents.insight)"
+    )
+    initial_sharpness: float = Field(
+        2.0, ge=0, description="inverse temperature of the candidates' standardised scores at the start"
+    )
+    initial_optimism: float = Field(0.0, ge=0, description="weight of uncertainty beside the score at the start")
     hidden: tuple[int, ...] = Field((32, 32), min_length=1, strict=False, description="widths, per candidate")
 
 

@@ -14,12 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from ammo_env.aipp import Aipp
-from ammo_env.arrays import Array
+from ammo_env.arrays import Array, IntArray
 from ammo_env.config import AmmoConfig
 from ammo_env.memory import Impression
 from ammo_env.settings import ConfigError
 from ammo_env.space import MetaSpace
+
+NOBODY: IntArray = np.arange(0)
 
 
 @dataclass
@@ -39,8 +43,11 @@ class BeliefModel(Protocol):
     belief it is given: what must last from round to round is in the `Beliefs` it returns, so that a saved world
     continues exactly. Of the impression a model may use what the user buddy saw and what was answered. `spread` is the
     standard deviation of q.e [E, U, K] for vectors [E, U, K, D], which it may overwrite; `draw` is a sample of q
-    [E, U, D] from standard normal noise [E, U, D].
+    [E, U, D] from standard normal noise [E, U, D]. `remembered` are the rows of `MetaSpace.people` that the model knows
+    by heart: none of them is drawn in training.
     """
+
+    remembered: IntArray
 
     def prior(self, envs: int, humans: int) -> Beliefs: ...
     def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs: ...
@@ -78,6 +85,8 @@ def make_belief(arrays: Any, config: AmmoConfig, space: MetaSpace, aipp: Aipp) -
 @belief("kalman")
 class KalmanBelief:
     """The filter of this module, from the population's moments or from ignorance."""
+
+    remembered = NOBODY
 
     def __init__(self, arrays: Any, config: AmmoConfig, space: MetaSpace, aipp: Aipp) -> None:
         self._arrays, self._aipp = arrays, aipp

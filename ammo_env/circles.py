@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ammo_env.arrays import Array, row_starts
+import numpy as np
+
+from ammo_env.arrays import Array, IntArray, row_starts
 from ammo_env.config import AmmoConfig
 from ammo_env.settings import ConfigError
 from ammo_env.space import MetaSpace
@@ -23,10 +25,16 @@ class Guests(Protocol):
         ...
 
 
-def make_guests(arrays: Any, config: AmmoConfig, space: MetaSpace) -> Guests:
-    """As `humans.draw` says. Raises `ConfigError` for circles where nobody's friends are known."""
+def make_guests(arrays: Any, config: AmmoConfig, space: MetaSpace, remembered: IntArray) -> Guests:
+    """As `humans.draw` says. Raises `ConfigError` for circles where nobody's friends are known.
+
+    Training draws nobody on their own whom the belief remembers ([n] rows of the training people), as long as there
+    are others: what is learned from people whom one knows by heart does not hold for strangers.
+    """
     if config.humans.draw == "independent":
-        return Independent(len(space.preferences))
+        known = remembered if config.humans.pool == "train" else remembered[:0]
+        strangers = np.setdiff1d(np.arange(len(space.preferences)), known)
+        return Independent(arrays, strangers if len(strangers) else np.arange(len(space.preferences)))
     if space.friends is None:
         raise ConfigError(
             f"humans.draw 'circles' needs a knowledge source with friendships, and '{config.knowledge.source}' has "
@@ -38,11 +46,12 @@ def make_guests(arrays: Any, config: AmmoConfig, space: MetaSpace) -> Guests:
 class Independent:
     """Each human is drawn on their own, and the same person may live in a world twice."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, arrays: Any, rows: IntArray) -> None:
+        """rows [n]: the rows of the pool that are drawn from."""
+        self._arrays, self._rows = arrays, arrays.asarray(rows)
 
     def draw(self, draws: Any, envs: int, humans: int) -> Array:
-        return draws.integers(self._size, envs, humans)
+        return self._arrays.take(self._rows, draws.integers(len(self._rows), envs, humans))
 
 
 class Circles:

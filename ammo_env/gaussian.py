@@ -19,7 +19,7 @@ import numpy as np
 
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import Array, FloatArray
-from ammo_env.beliefs import Beliefs, KalmanBelief, belief
+from ammo_env.beliefs import NOBODY, Beliefs, KalmanBelief, belief
 from ammo_env.config import AmmoConfig
 from ammo_env.memory import Impression
 from ammo_env.space import MetaSpace
@@ -30,6 +30,8 @@ VARIANCE_FLOOR = 1e-6  # hundreds of answers without noise would leave less than
 @belief("full_kalman")
 class FullKalmanBelief:
     """`own` holds `covariance` [E, U, R, R]."""
+
+    remembered = NOBODY
 
     def __init__(self, arrays: Any, config: AmmoConfig, space: MetaSpace, aipp: Aipp) -> None:
         self._arrays, self._aipp = arrays, aipp

@@ -64,6 +64,7 @@ class PrototypeBelief:
         self._diagonal = KalmanBelief(arrays, config, space, aipp)  # what the rest begins with, and how it forgets
         self._bait, self._rho = config.beliefs.bait_guess, config.humans.drift_rho
         chosen = spread_out(len(space.people), config.beliefs.num_prototypes)
+        self.remembered = chosen
         self._likeness = likeness(space.people, chosen, space.mean)
         self._rank = min(space.dim, config.beliefs.rank)
         prototypes = space.people[chosen][:, : self._rank]

@@ -71,7 +71,6 @@ class World:
             self.space, answers = self.composition.space, self.composition.aipp(config.aipp)
             self.seats = self.composition.seats_at(0)
         self.aipp = Aipp(self.arrays, answers, len(self.space.facts))
-        self.guests = make_guests(self.arrays, config, self.space)
         self.writing = make_writing(self.arrays, self.space)
         self._entities, self._pool = map(self.arrays.asarray, (self.space.entities, self.space.preferences))
         self.network = make_network(self.arrays, config, self.space)
@@ -81,6 +80,7 @@ class World:
         self.life = make_life(self.arrays, config, self._entities, self.writing)
         self.travel = make_travel(self.arrays, config)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
+        self.guests = make_guests(self.arrays, config, self.space, self.belief.remembered)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
         self.human_row = self.arrays.constant[row_starts, (num_envs, self.num_humans, self.num_live)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.distributions import MASKED, PublishGaussian
 from agents.history import History
-from agents.networks import NetworkSpec, build_network, standardised
+from agents.networks import NetworkSpec, build_network, stacked, standardised
 from agents.rllib.plan import network_spec, side_history
 from agents.training_settings import TrainingSettings
 from ammo_env.config import AmmoConfig
@@ -112,8 +112,34 @@ def test_a_wrong_layout_is_named() -> None:
         build_network(user_spec(), seed=0)(torch.zeros(1, 34))
 
 
+def test_an_untrained_user_buddy_is_a_softmax_over_optimistic_scores() -> None:
+    """Logits are sharpness * standardised(score + optimism * uncertainty), within the .1 that untrained layers add."""
+    network = build_network(user_spec(initial_sharpness=8.0, initial_optimism=1.5), seed=0)
+    table, context = candidates(16)
+    optimistic = table[..., 0] + 1.5 * table[..., 1]
+    centred = optimistic - optimistic.mean(-1, keepdim=True)
+    expected = 8.0 * centred / centred.square().mean(-1, keepdim=True).sqrt()
+    assert (network(flat(table, context))[0] - expected).abs().max() < 0.1
+
+
+def test_insight_moves_the_value_alone() -> None:
+    """The last two numbers of an observation change V and not one logit; with a leading axis of members too."""
+    networks = [build_network(user_spec(insight_size=2), seed=seed) for seed in (0, 1)]
+    table, context = candidates(16)
+    known, told = torch.zeros(16, 2), torch.randn(16, 2, generator=torch.Generator().manual_seed(3))
+    plain, more = (torch.cat([flat(table, context), insight], dim=-1) for insight in (known, told))
+    for network in networks:
+        (logits, value), (same, other) = network(plain), network(more)
+        torch.testing.assert_close(same, logits, rtol=0, atol=0)
+        assert (other - value).abs().max() > 1e-3
+    together = stacked(networks)
+    both = together(torch.stack([plain, more]))
+    torch.testing.assert_close(both[0][1], networks[1](more)[0])
+    torch.testing.assert_close(both[1][1], networks[1](more)[1])
+
+
 def test_a_user_buddy_is_small() -> None:
-    spec = user_spec(candidate_features=("score", "valid", *"abcdefg"), context_size=4)
+    spec = user_spec(candidate_features=("score", "uncertainty", "valid", *"abcdef"), context_size=4)
     assert 6_000 < sum(p.numel() for p in build_network(spec, seed=0).parameters()) < 8_000
 
 

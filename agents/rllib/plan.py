@@ -11,6 +11,7 @@ import gymnasium
 from agents.baselines import GOAL_BASELINES, USER_BASELINES, Maker
 from agents.distributions import Head
 from agents.history import HistorySource, history_source
+from agents.insight import USER_INSIGHTS
 from agents.matchmaking import member_id
 from agents.networks import NetworkSpec
 from agents.policy import Policy
@@ -90,6 +91,7 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
     """The network that fits the observations and actions of one side."""
     layout, own = _layout(world, side), settings.side(side)
     history = side_history(world, side).length if own.has_history else 0
+    insight = len(USER_INSIGHTS) if side == "user_buddy" and settings.user_buddy.critic == "truth" else 0
     if side == "user_buddy":
         head: Head = world.actions.user_mode
         features, context = layout.candidate_features, layout.shapes["context"][0] + history
@@ -101,14 +103,17 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
     return NetworkSpec(
         side=side,
         head=head,
-        obs_size=layout.size + history,
+        obs_size=layout.size + history + insight,
         history_size=history,
+        insight_size=insight,
         action_size=size,
         candidate_features=features,
         context_size=context,
         destinations=world.num_destinations if side == "user_buddy" else 0,
         hidden=own.hidden,
         initial_std=own.initial_std,
+        initial_sharpness=settings.user_buddy.initial_sharpness,
+        initial_optimism=settings.user_buddy.initial_optimism,
         initial_publish=settings.goal_buddy.initial_publish,
     )
 

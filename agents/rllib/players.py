@@ -17,6 +17,7 @@ from torch import Tensor
 
 from agents.curiosity import chosen_features, creation_novelty, slate_novelty
 from agents.history import History
+from agents.insight import user_insight
 from agents.matchmaking import assign_seats
 from agents.networks import BuddyNetwork, build_network
 from agents.policy import Policy, Turn
@@ -50,6 +51,8 @@ class SidePlayers:
         self._shape = (env.num_envs, env.num_agents[side])
         source = plan.histories.get(side)
         self._history = History(source, 0) if source else None
+        specs = [network.spec for network in self._networks.values()]
+        self._insight = user_insight if specs and specs[0].insight_size else None
         self._seen: tuple[Turn, Tensor] | None = None
         self.holders: NDArray[np.int64] = np.full(self._shape, 0 if self._networks else -1, dtype=np.int64)
         self.roster = first_roster(plan, side)
@@ -216,6 +219,8 @@ class SidePlayers:
         if self._history is not None:  # who sees its own may change within an episode: not in place
             obs, sees = obs.clone(), self._seats.adaptive
             obs[:, -self._history.source.length :] *= 0.0 if sees is None else sees.unsqueeze(-1)
+        if self._insight is not None:
+            obs = torch.cat([obs, self._seats.learned(self._insight(turn.env))], dim=-1)
         return obs, self._seats.learned(turn.mask)
 
     def _record(self, obs: Tensor, mask: Tensor, inputs: Tensor, values: Tensor, drawn: Tensor) -> None:
