@@ -233,7 +233,7 @@ def test_a_merged_subspace_answers_as_its_first_part(small_config: MakeConfig) -
 def test_a_compressed_world_merges_and_splits_like_the_whole_one(
     small_env: MakeEnv, random_actions: RandomActions
 ) -> None:
-    """D = 100, content of rank 3 x (6 + 8) = 42: the same errors, rewards and travellers through all phases, to 1e-4."""
+    """D = 100, content of rank 3 x (6 + 8) = 42: the same errors and rewards through all phases, to 1e-4."""
     # Nobody steers: the axes of a new basis have a sign of their own in every rotation. So shelves hold one creation.
     setting = {**LOOSE, "knowledge.dim": 100, "subspaces.schedule": SCHEDULE, "attention.travel": True,
                "initial_spread": 0.0, "goal_buddies.shelf_size": 1, "num_candidates": 4}  # fmt: skip
@@ -247,8 +247,8 @@ def test_a_compressed_world_merges_and_splits_like_the_whole_one(
         rewards, again = large.step(actions)[1], small.step(actions)[1]
         for side in rewards:
             np.testing.assert_allclose(rewards[side], again[side], atol=1e-4)
-        errors = (env.world.state.corpus.grounding_error for env in (large, small))
-        np.testing.assert_allclose(*errors, atol=1e-4)
+        whole, rotated = (env.world.state.corpus.grounding_error for env in (large, small))
+        np.testing.assert_allclose(whole, rotated, atol=1e-4)
 
 
 def test_events_of_a_merged_subspace_add_up(small_env: MakeEnv, random_actions: RandomActions) -> None:
