@@ -2,7 +2,8 @@
 
 User buddies are judged by normalised regret (random slate = 1, best slate = 0). Visibility is zero-sum over creators,
 so goal buddies are judged by the *seat advantage*: the reward that a policy earns in one seat of a world, against
-what scripts earn in the same seat of the same world.
+what scripts earn in the same seat of the same world. Where goal buddies die in mid-episode, a policy keeps its seat: it
+plays all the lives there, one after the other.
 """
 
 from __future__ import annotations

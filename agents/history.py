@@ -75,13 +75,18 @@ class History:
         self.source, self.rows = source, rows
         self._forget()
 
-    def extended(self, obs: Tensor) -> Tensor:
-        """Observations [B, F] with the history behind them [B, F + 2n + 2]. Time 0 begins a new history."""
+    def extended(self, obs: Tensor, newborn: Tensor | None = None) -> Tensor:
+        """Observations [B, F] with the history behind them [B, F + 2n + 2].
+
+        Time 0 begins a new history in all seats, and so does a new life in those that are `newborn` [B].
+        """
         if obs.shape[0] != self.rows or bool((obs[:, self.source.time] == 0).all()):
             self.rows = obs.shape[0]
             self._forget()
         elif self._x is not None:
             self._learn(obs)
+            if newborn is not None:
+                self._begin(newborn)
         self._rate = obs[:, self.source.outcome[0]]
         spread = self._m["action_spread"] * self._m["outcome_spread"].unsqueeze(-1)
         together = self._m["together"] / (spread + _EPSILON**2).sqrt()
@@ -118,6 +123,14 @@ class History:
         self._x = None
         self._y = torch.zeros(self.rows)
         self._rate = torch.zeros(self.rows)
+
+    def _begin(self, newborn: Tensor) -> None:
+        """What another did in the seat, and what came of it, is not the newborn's."""
+        self._y = self._y.masked_fill(newborn, 0.0)
+        self._m = {
+            name: mean.masked_fill(newborn if mean.dim() == 1 else newborn.unsqueeze(-1), 0.0)
+            for name, mean in self._m.items()
+        }
 
     def _learn(self, obs: Tensor) -> None:
         assert self._x is not None

@@ -82,7 +82,9 @@ class LearnedPolicy:
         if self.adaptive:
             if turn.env not in self._memories:
                 self._memories[turn.env] = _Memory(History(_source(turn.env, self.side), len(obs)))
-            obs = self._memories[turn.env].extended(obs)
+            born = turn.newborn(self.side)
+            new = None if born is None else torch.from_numpy(born).flatten()
+            obs = self._memories[turn.env].extended(obs, new)
         spec = self.network.spec
         unseen = spec.insight_size + (0 if self.adaptive else spec.history_size)  # what the policy does not look at
         return torch.cat([obs, obs.new_zeros(len(obs), unseen)], dim=-1)
@@ -115,9 +117,9 @@ class _Memory:
     seen: Tensor | None = None
     view: Tensor | None = None
 
-    def extended(self, obs: Tensor) -> Tensor:
+    def extended(self, obs: Tensor, newborn: Tensor | None) -> Tensor:
         if self.view is None or self.seen is None or not torch.equal(obs, self.seen):
-            self.seen, self.view = obs.clone(), self.history.extended(obs)
+            self.seen, self.view = obs.clone(), self.history.extended(obs, newborn)
         return self.view
 
     def acted(self, actions: Tensor) -> None:

@@ -26,6 +26,11 @@ class Turn:
     mask: BoolArray  # as infos["action_mask"][side]
     env: VectorEnv
 
+    def newborn(self, side: str) -> BoolArray | None:
+        """[E, N] which seats of a side have a new holder, who has not acted yet; None where nobody is ever born."""
+        born = self.env.newborn() if side == "goal_buddy" else None
+        return None if born is None else self.env.arrays.to_numpy(born).astype(bool)
+
 
 class Policy(Protocol):
     """Acts for all seats of its side at once; seats that are somebody else's are simply not used."""

@@ -104,10 +104,35 @@ def test_rendering_passes_through(env: AmmoMultiAgentEnv) -> None:
     assert "round 1/8" in env.render()
 
 
-@pytest.mark.parametrize("networks", ["stock", "ours"])
-def test_stock_ppo_learns_on_it(small_config: MakeConfig, networks: str) -> None:
+MORTAL = {"life.viability": 0.15, "life.grace": 2, "life.max_births": 20}
+
+
+def test_agents_end_and_appear(small_config: MakeConfig) -> None:
+    """All ids have spaces from the start; whoever retires is terminated alone; the world ends by truncation."""
+    env = AmmoMultiAgentEnv(MetaSpaceEnv(small_config(MORTAL)))
+    assert env.observation_spaces.keys() == env.action_spaces.keys() == {*env.possible_agents}
+    assert "goal_buddy_24" in env.possible_agents
+    env.reset(seed=0)
+    assert len(env.agents) == 9
+    ended = 0
+    for number in range(8):
+        acted = set(env.agents)
+        observations, rewards, terminations, truncations, infos = env.step(sample(env))
+        gone = {agent for agent, flag in terminations.items() if flag}
+        ended += len(gone)
+        assert gone <= acted
+        assert not gone & set(env.agents)
+        assert observations.keys() == rewards.keys() == infos.keys() == acted | set(env.agents)
+        assert truncations["__all__"] == (number == 7)
+        assert terminations["__all__"] is False
+    assert ended > 3
+    assert env.agents == []
+
+
+@pytest.mark.parametrize(("networks", "life"), [("stock", {}), ("ours", {}), ("stock", MORTAL)])
+def test_stock_ppo_learns_on_it(small_config: MakeConfig, networks: str, life: dict[str, Any]) -> None:
     one = {"members": 1}  # the stock path maps agents to modules by itself
-    plan = make_plan(TrainingSettings.model_validate({"user_buddy": one, "goal_buddy": one}), small_config())
+    plan = make_plan(TrainingSettings.model_validate({"user_buddy": one, "goal_buddy": one}), small_config(life))
     config = (
         PPOConfig()
         .environment(_SmallEnv, clip_actions=True, normalize_actions=False)

@@ -54,12 +54,15 @@ def trajectories_of(trainer: BuddyTrainer) -> dict[str, list[Trajectory]]:
         return AsynchronousRunner._batch(trainer.env_runner)
 
 
-# Whole episodes; iterations that stop in the middle of one; and two dealings in one iteration.
-@pytest.mark.parametrize("rounds", [8, 5, 12])
+MORTAL = {"life.viability": 0.15, "life.grace": 2, "life.max_births": 40}
+
+
+# Whole episodes; iterations that stop in the middle of one; two dealings in one iteration; and lives that end.
+@pytest.mark.parametrize(("rounds", "life"), [(8, {}), (5, {}), (12, {}), (12, MORTAL)])
 def test_with_nothing_to_correct_the_rows_are_those_of_ppo(
-    make_trainer: Callable[..., BuddyTrainer], rounds: int
+    make_trainer: Callable[..., BuddyTrainer], rounds: int, life: dict[str, float]
 ) -> None:
-    trainer = make_trainer(rounds_per_iteration=rounds, user_buddy={"members": 2})
+    trainer = make_trainer(life, rounds_per_iteration=rounds, user_buddy={"members": 2})
     batch = trainer.env_runner.sample()
     for name, parts in trajectories_of(trainer).items():
         learner = trainer.learner

@@ -150,6 +150,25 @@ def test_time_0_begins_a_new_history() -> None:
             one.acted(torch.zeros(2, 1), torch.tensor([[0.1, 0.2, 0.3]] * 2))
 
 
+def test_a_newborn_begins_a_new_history_in_its_seat_alone() -> None:
+    """Seat 0 is taken over after round 2: it is then like a seat that began there; to seat 1 nothing happened."""
+    history, whole, fresh = (History(goal_source(), 0) for _ in range(3))
+    generator = torch.Generator().manual_seed(0)
+    for t in range(6):
+        seen, actions = torch.rand(2, generator=generator).tolist(), torch.rand(2, 3, generator=generator)
+        obs = goal_obs(t / 8, seen, [0.1, 0.2])
+        out = history.extended(obs, torch.tensor([t == 2, False]))
+        assert torch.equal(out[1], whole.extended(obs)[1])
+        if t >= 2:
+            assert torch.equal(out[:1], fresh.extended(obs[:1]))
+            fresh.acted(obs[:1], actions[:1])
+        if t == 2:
+            assert (out[0, -8:] == 0).all()
+            assert (out[1, -8:] != 0).any()
+        for one in (history, whole):
+            one.acted(out, actions)
+
+
 def test_another_number_of_seats_begins_a_new_history() -> None:
     history = History(goal_source(), 0)
     history.extended(goal_obs(0.0, [0.5, 0.2], [0.1, 0.3]))

@@ -29,6 +29,26 @@ def test_advantages_are_cut_and_bootstrapped_at_boundaries() -> None:
         assert advantages[:, row].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+def test_advantages_end_with_a_life_in_one_seat_and_go_on_in_the_others() -> None:
+    """Of three seats the first dies after round 1 and again after round 3, the second after the last round of the
+    rollout (its boundary value counts for nothing), the third never."""
+    generator = torch.Generator().manual_seed(1)
+    rewards, values = (torch.randn(6, 3, generator=generator) for _ in range(2))
+    after = torch.tensor([0.5, 7.0, -0.2])
+    deaths = torch.zeros(6, 3, dtype=torch.bool)
+    deaths[1, 0] = deaths[3, 0] = deaths[5, 1] = True
+    advantages = generalised_advantages(rewards, values, {5: after}, GAMMA, LAMBDA, retired=deaths)
+    lives = [[(0, 2, 0.0), (2, 4, 0.0), (4, 6, 0.5)], [(0, 6, 0.0)], [(0, 6, -0.2)]]
+    for seat, parts in enumerate(lives):
+        r, v = rewards[:, seat].tolist(), values[:, seat].tolist()
+        expected = [a for start, end, bootstrap in parts for a in by_hand(r[start:end], v[start:end], bootstrap)]
+        assert advantages[:, seat].tolist() == pytest.approx(expected, abs=1e-6)
+    # Nothing that happens after a death reaches the life before it.
+    rewards[2:, 0] += 100.0
+    changed = generalised_advantages(rewards, values, {5: after}, GAMMA, LAMBDA, retired=deaths)
+    assert torch.equal(changed[:2, 0], advantages[:2, 0])
+
+
 def test_without_discount_the_advantage_is_the_reward_minus_the_value() -> None:
     rewards, values = torch.randn(4, 3), torch.randn(4, 3)
     advantages = generalised_advantages(rewards, values, {3: torch.randn(3)}, 0.0, 0.95)

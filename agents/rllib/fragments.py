@@ -114,7 +114,8 @@ def corrected(
             following = after.view(played["alive"].shape) * played["alive"]
             ends = dict(zip(played["ends"].tolist(), following, strict=True))
             advantages = generalised_advantages(
-                played["rewards"], values.view(shape), ends, own.gamma, own.gae_lambda, ratios.view(shape)
+                played["rewards"], values.view(shape), ends, own.gamma, own.gae_lambda, ratios.view(shape),
+                played.get("retired"),
             ).flatten()
             weights.append(ratios.clamp(max=1.0)[behaviour != 0])
             parts.append({

@@ -106,8 +106,11 @@ class SidePlayers:
             actions.reshape(-1, *self._space_shape)[self._seats.rows] = drawn.numpy().reshape(-1, *self._space_shape)
         return self._clipped(self._with_scripts(actions, turn, rng))
 
-    def earn(self, rewards: NDArray[np.float32], terms: Mapping[str, NDArray[np.float32]], after: Turn) -> None:
-        """Record the rewards [E, N] of the round just played, made of named `terms`; `after` is what followed."""
+    def earn(
+        self, rewards: NDArray[np.float32], terms: Mapping[str, NDArray[np.float32]], after: NDArray[np.float32]
+    ) -> None:
+        """Record the rewards [E, N] of the round just played, made of named `terms`; `after` [E, N, F] is what whoever
+        acted saw next."""
         record, seats = self._rollouts[-1][0], self._seats
         living = seats.rows[: seats.living]
         earned = torch.from_numpy(rewards).flatten()[living]
@@ -120,12 +123,19 @@ class SidePlayers:
                 if self.side == "user_buddy":
                     novelty = slate_novelty(self._layout, record.obs[-1], record.actions[-1], self._slots)
                 else:
-                    novelty = creation_novelty(self._layout, torch.from_numpy(after.obs).flatten(0, 1)[living])
+                    novelty = creation_novelty(self._layout, torch.from_numpy(after).flatten(0, 1)[living])
                 earned = earned + seats.novelty[: seats.living] * novelty
             record.rewards.append(earned)
         for name, held in seats.scripted.items():
             if held.any():
                 self._script_rewards[name].append(float(rewards[held].mean()))
+
+    def retire(self, retired: NDArray[np.bool_]) -> None:
+        """After `earn`: the lives in the seats [E, N] ended with the round just played. Their players go on with the
+        next life there, from which no advantage reaches back."""
+        if self._team is not None and retired.any():
+            record, living = self._rollouts[-1][0], self._seats.rows[: self._seats.living]
+            record.retirements[len(record.rewards) - 1] = torch.from_numpy(retired).flatten()[living]
 
     def close(self, turn: Turn, terminated: NDArray[np.bool_]) -> None:
         """Mark an end after the last round: what follows is worth V of `turn`, or 0 in worlds [E] that terminated."""
@@ -214,7 +224,7 @@ class SidePlayers:
         """The learned rows of observations [B, F], histories included where they are seen, and of masks."""
         if self._seen is None or self._seen[0] is not turn:  # histories move on once per turn
             rows = self._seats.learned(turn.obs)
-            self._seen = turn, rows if self._history is None else self._history.extended(rows)
+            self._seen = turn, rows if self._history is None else self._history.extended(rows, self._newborn(turn))
         obs = self._seen[1]
         if self._history is not None:  # who sees its own may change within an episode: not in place
             obs, sees = obs.clone(), self._seats.adaptive
@@ -222,6 +232,10 @@ class SidePlayers:
         if self._insight is not None:
             obs = torch.cat([obs, self._seats.learned(self._insight(turn.env))], dim=-1)
         return obs, self._seats.learned(turn.mask)
+
+    def _newborn(self, turn: Turn) -> Tensor | None:
+        born = turn.newborn(self.side)
+        return None if born is None else torch.from_numpy(born).flatten()[self._seats.rows]
 
     def _record(self, obs: Tensor, mask: Tensor, inputs: Tensor, values: Tensor, drawn: Tensor) -> None:
         record, living = self._rollouts[-1][0], self._seats.living

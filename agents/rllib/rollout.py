@@ -33,6 +33,8 @@ class Rollout:
     """(t, [R] value of what follows round t) where an episode or the rollout ends after round t."""
     closing: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     """Of every boundary what follows it: observations [R, F], masks, and [R] 0 where the episode terminated."""
+    retirements: dict[int, Tensor] = field(default_factory=dict)
+    """t → [R] bool: the seats whose holder's life ended with round t, where somebody's did."""
 
     def columns(self, spec: NetworkSpec, gamma: float, gae_lambda: float, rows: slice) -> dict[str, Tensor]:
         """Flat columns of T·R rows of a slice of the seats: observations, actions, their log-probability, advantages
@@ -40,7 +42,8 @@ class Rollout:
         values = torch.stack([value[rows] for value in self.values])                                  # [T, R]
         rewards = torch.stack([reward[rows] for reward in self.rewards])
         ends = {t: following[rows] for t, following in self.boundaries}
-        advantages = generalised_advantages(rewards, values, ends, gamma, gae_lambda).flatten()
+        retired = self.retired(rows)
+        advantages = generalised_advantages(rewards, values, ends, gamma, gae_lambda, retired=retired).flatten()
         obs, mask, inputs, actions = (
             torch.stack([entry[rows] for entry in column]).flatten(0, 1)
             for column in (self.obs, self.mask, self.inputs, self.actions)
@@ -56,10 +59,17 @@ class Rollout:
             "advantages": advantages,
         }
 
+    def retired(self, rows: slice) -> Tensor | None:
+        """[T, R] bool: the rounds with which lives ended in a slice of the seats; None where nobody's did."""
+        if not self.retirements:
+            return None
+        nobody = torch.zeros_like(self.rewards[0], dtype=torch.bool)
+        return torch.stack([self.retirements.get(t, nobody)[rows] for t in range(len(self.rewards))])
 
     def trajectory(self, spec: NetworkSpec, rows: slice) -> dict[str, Tensor]:
         """The same rows as an episode in time, for whoever learns with other weights than it was played with: columns
-        [T, R, ...], and the closing observations [boundaries, R, F] with the rounds "ends" that they follow."""
+        [T, R, ...], and the closing observations [boundaries, R, F] with the rounds "ends" that they follow; and
+        "retired" where lives ended."""
         obs, mask, inputs, actions, rewards = (
             torch.stack([entry[rows] for entry in column])
             for column in (self.obs, self.mask, self.inputs, self.actions, self.rewards)
@@ -68,7 +78,9 @@ class Rollout:
         closing_obs, closing_mask, alive = (
             torch.stack([entry[rows] for entry in column]) for column in zip(*self.closing, strict=True)
         )
+        retired = self.retired(rows)
         return {
+            **({} if retired is None else {"retired": retired}),
             "obs": obs,
             "action_mask": mask,
             "actions": actions,
@@ -90,7 +102,7 @@ def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def generalised_advantages(
     rewards: Tensor, values: Tensor, boundaries: dict[int, Tensor], gamma: float, gae_lambda: float,
-    ratios: Tensor | None = None,
+    ratios: Tensor | None = None, retired: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Generalised advantage estimation (Schulman et al. 2016), bootstrapped where an episode was cut.
 
@@ -105,6 +117,8 @@ def generalised_advantages(
         boundaries: round t → [R] V of what follows t; the last round is always one. A truncated episode is worth
             the value of its last state, a terminated one 0.
         ratios: [T, R] ρ; None where π played itself.
+        retired: [T, R] bool, where a life ends with the round: what follows, be it another's life in the same seat, is
+            worth 0 to it; None where none does.
 
     Returns:
         [T, R] advantages.
@@ -115,6 +129,8 @@ def generalised_advantages(
     for t in reversed(range(len(rewards))):
         if t in boundaries:
             carried, following = torch.zeros_like(carried), boundaries[t]
+        if retired is not None:
+            carried, following = (x.masked_fill(retired[t], 0.0) for x in (carried, following))
         carried = rewards[t] + gamma * following - values[t] + gamma * gae_lambda * carried
         carried = carried if weights is None else weights[t] * carried
         advantages[t], following = carried, values[t]

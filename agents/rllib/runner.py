@@ -165,8 +165,11 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         ended = terminations | truncations
         if ended.any() != ended.all():
             raise RuntimeError("some worlds of the batch ended before others; worlds of a batch must end together")
+        after = infos.get("final_obs", obs)  # what those see who acted, where others may act next
         for side, players in self._players.items():
-            players.earn(rewards[side], infos["reward_terms"][side], self._turns[side])
+            players.earn(rewards[side], infos["reward_terms"][side], after[side])
+            if side in infos.get("retired", {}):
+                players.retire(infos["retired"][side])
             if last or ended.any():
                 players.close(self._turns[side], terminations)
         if ended.any():
