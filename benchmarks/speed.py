@@ -53,6 +53,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "mere exposure": {"social.exposure.seen_weight": 0.1},
     "norm shifts": {"social.norm_shift.shift_rate": 0.1},
     "push-back": {"social.pushback.rejection_below": 0.4},
+    "life and death": {"life.viability": 0.02, "life.grace": 8, "life.max_births": 64},
 }
 
 

@@ -134,8 +134,8 @@ class SidePlayers:
         """After `earn`: the lives in the seats [E, N] ended with the round just played. Their players go on with the
         next life there, from which no advantage reaches back."""
         if self._team is not None and retired.any():
-            record, living = self._rollouts[-1][0], self._seats.rows[: self._seats.living]
-            record.retirements[len(record.rewards) - 1] = torch.from_numpy(retired).flatten()[living]
+            record = self._rollouts[-1][0]
+            record.retirements[len(record.rewards) - 1] = self._seats.learned(retired)[: self._seats.living]
 
     def close(self, turn: Turn, terminated: NDArray[np.bool_]) -> None:
         """Mark an end after the last round: what follows is worth V of `turn`, or 0 in worlds [E] that terminated."""
@@ -223,8 +223,9 @@ class SidePlayers:
     def _view(self, turn: Turn) -> tuple[Tensor, Tensor]:
         """The learned rows of observations [B, F], histories included where they are seen, and of masks."""
         if self._seen is None or self._seen[0] is not turn:  # histories move on once per turn
-            rows = self._seats.learned(turn.obs)
-            self._seen = turn, rows if self._history is None else self._history.extended(rows, self._newborn(turn))
+            rows, born = self._seats.learned(turn.obs), turn.newborn(self.side)
+            new = None if born is None else self._seats.learned(born)
+            self._seen = turn, rows if self._history is None else self._history.extended(rows, new)
         obs = self._seen[1]
         if self._history is not None:  # who sees its own may change within an episode: not in place
             obs, sees = obs.clone(), self._seats.adaptive
@@ -232,10 +233,6 @@ class SidePlayers:
         if self._insight is not None:
             obs = torch.cat([obs, self._seats.learned(self._insight(turn.env))], dim=-1)
         return obs, self._seats.learned(turn.mask)
-
-    def _newborn(self, turn: Turn) -> Tensor | None:
-        born = turn.newborn(self.side)
-        return None if born is None else torch.from_numpy(born).flatten()[self._seats.rows]
 
     def _record(self, obs: Tensor, mask: Tensor, inputs: Tensor, values: Tensor, drawn: Tensor) -> None:
         record, living = self._rollouts[-1][0], self._seats.living
