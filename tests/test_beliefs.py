@@ -39,10 +39,10 @@ def assert_same(first: Beliefs, second: Beliefs, atol: float = 0.0) -> None:
 
 
 def each_array(change: Callable[[NDArray[Any]], NDArray[Any]], impression: Impression) -> Impression:
-    """An impression with every array changed alike."""
-    feedback = impression.feedback
+    """An impression with every array changed alike; what a world without births leaves out stays None."""
+    feedback, arrays = impression.feedback, {k: v for k, v in vars(impression).items() if k != "feedback"}
     return Impression(
-        **{name: change(array) for name, array in vars(impression).items() if name != "feedback"},
+        **{name: None if array is None else change(array) for name, array in arrays.items()},
         feedback=replace(feedback, **{name: change(array) for name, array in vars(feedback).items()}),
     )
 
