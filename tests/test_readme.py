@@ -53,6 +53,10 @@ def test_the_pettingzoo_snippet_plays_an_episode(capsys: pytest.CaptureFixture[s
     assert "candidates" in capsys.readouterr().out
 
 
+def test_the_gymnasium_snippet_plays_an_episode() -> None:
+    assert run(snippet("gymnasium.make"))["truncated"]
+
+
 def test_the_influence_snippet_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     text = snippet("social_step")
     run(text)
