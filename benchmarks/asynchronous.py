@@ -71,13 +71,14 @@ def _pace(rounds: int, iterations: int, worlds: int) -> None:
         for name, trainer in trainers.items():
             for _ in range(UNCOUNTED):
                 trainer.train_iteration()
-            began, steps = time.perf_counter(), 0.0
+            began, busy, steps = time.perf_counter(), time.process_time(), 0.0
             for _ in range(iterations):
                 report = trainer.train_iteration()
                 steps += report["agent_steps"]
             speeds[name].append(steps / (time.perf_counter() - began))
+            cpu = f"{steps / (time.process_time() - busy):,.0f} per CPU second of the learner's process"
             said = {key: round(report[key], 2) for key in ("policy_lag", "runners_busy") if key in report}
-            print(f"round {number}, {name}: {speeds[name][-1]:,.0f} agent steps/s {said or ''}", flush=True)
+            print(f"round {number}, {name}: {speeds[name][-1]:,.0f} agent steps/s, {cpu} {said or ''}", flush=True)
     print({name: f"{np.median(values):,.0f}" for name, values in speeds.items()})
 
 
