@@ -2,6 +2,7 @@
 # Both install into .venv on the first call, and again when setup.cfg or pyproject.toml changes.
 
 PYTHON ?= python3
+CONFIG ?= population
 VENV := .venv
 PY := $(VENV)/bin/python
 SETTINGS := setup.cfg pyproject.toml
@@ -17,7 +18,7 @@ export OMP_NUM_THREADS := 1
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-train: $(VENV)/.installed ## install, then train; CONFIG=<scenario or file>, ARGS="<more options>"
+train: $(VENV)/.installed ## install, then train populations; CONFIG=<scenario or file>, ARGS="<more options>"
 	$(PY) scripts/train.py $(CONFIG) $(ARGS)
 
 test: $(VENV)/.installed-test ## install with the test tools, then lint, check types and imports, run the tests

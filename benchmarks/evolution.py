@@ -6,7 +6,7 @@
 
 Arms, all on the same number of environment steps: `on` (6 goal and 4 user members), `off` (the same members without the
 cycle), `single` (one policy per side with twice the width, which gets all the rows). All learn by the recipe of
-configs/population.yaml; `+kalman` or `+full_kalman` behind an arm gives the user buddies another belief than its
+configs/memory.yaml; `+kalman` or `+full_kalman` behind an arm gives the user buddies another belief than its
 prototypes. The champion is chosen by its fitness in training, then evaluated on people that nothing was trained on.
 Every run is a folder; a finished one is not repeated.
 """
@@ -43,8 +43,8 @@ from agents.training import Run, learned_policies, run_world
 from agents.training_settings import TrainingSettings
 from ammo_env.scenarios import load_config, read_scenario
 
-# The recipe of the scenario `population`, on whichever world: its belief, its learner, its members.
-RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("population").items() if name != "description"}
+# The recipe of the scenario `memory`, on whichever world: its belief, its learner, its members.
+RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("memory").items() if name != "description"}
 ARMS: dict[str, dict[str, Any]] = {
     "on": {"training.evolution.enabled": True},
     "off": {"training.evolution.enabled": False},

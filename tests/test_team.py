@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.networks import BuddyNetwork, NetworkSpec, build_network, load_stacked, stacked
 from agents.rllib.team import Team
 
-CANDIDATES, FEATURES, CONTEXT = 6, ("score", "age", "valid"), 3
+CANDIDATES, FEATURES, CONTEXT = 6, ("score", "uncertainty", "valid"), 3
 
 SPECS: dict[str, dict[str, Any]] = {
     "slate": {"side": "user_buddy", "action_size": 2},
