@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +54,13 @@ class BeliefModel(Protocol):
     def forget(self, beliefs: Beliefs) -> Beliefs: ...
     def spread(self, beliefs: Beliefs, vectors: Array) -> Array: ...
     def draw(self, beliefs: Beliefs, noise: Array) -> Array: ...
+
+
+@runtime_checkable
+class AllKnowing(Protocol):
+    """A belief that the world tells the truth, before candidates are retrieved: for closed forms and yardsticks."""
+
+    def told(self, q: Array) -> Beliefs: ...
 
 
 BeliefFactory = Callable[[Any, AmmoConfig, MetaSpace, Aipp], BeliefModel]

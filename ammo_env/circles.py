@@ -1,4 +1,4 @@
-"""Who lives in a world: humans drawn from the pool on their own, or as a circle of friends.
+"""Who lives in a world: humans drawn from the pool on their own, as a circle of friends, or as they are listed.
 
 Eight people drawn on their own from a thousand hardly ever know each other, so that a real friendship graph would have
 nothing to carry. A circle grows from a random person: each next human is at the other end of a link, drawn uniformly
@@ -35,6 +35,8 @@ def make_guests(arrays: Any, config: AmmoConfig, space: MetaSpace, remembered: I
         known = remembered if config.humans.pool == "train" else remembered[:0]
         strangers = np.setdiff1d(np.arange(len(space.preferences)), known)
         return Independent(arrays, strangers if len(strangers) else np.arange(len(space.preferences)))
+    if config.humans.draw == "listed":
+        return Listed(arrays, len(space.preferences))
     if space.friends is None:
         raise ConfigError(
             f"humans.draw 'circles' needs a knowledge source with friendships, and '{config.knowledge.source}' has "
@@ -52,6 +54,16 @@ class Independent:
 
     def draw(self, draws: Any, envs: int, humans: int) -> Array:
         return self._arrays.take(self._rows, draws.integers(len(self._rows), envs, humans))
+
+
+class Listed:
+    """Human u is person u mod P of the pool, in every world: groups of exactly equal size, for games."""
+
+    def __init__(self, arrays: Any, size: int) -> None:
+        self._arrays, self._size = arrays, size
+
+    def draw(self, draws: Any, envs: int, humans: int) -> Array:
+        return self._arrays.asarray(np.tile(np.arange(humans) % self._size, (envs, 1)))
 
 
 class Circles:

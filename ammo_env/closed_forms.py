@@ -1,8 +1,8 @@
-"""What a world must score in closed form: the yardsticks of regret, drift, honesty and social influence.
+"""What a world must score in closed form: the yardsticks of regret, drift, honesty, influence and preference learning.
 
-They hold for N slots filled from a corpus of M creations that are independent and uniform on the unit sphere of R^D,
-judged by a human q that is independent of them, and say how large a raw regret is: dot products shrink like
-1/sqrt(D), so a regret means something only beside `random_slate_regret`.
+Those of regret hold for N slots filled from a corpus of M creations that are independent and uniform on the unit
+sphere of R^D, judged by a human q that is independent of them, and say how large a raw regret is: dot products shrink
+like 1/sqrt(D), so a regret means something only beside `random_slate_regret`.
 """
 
 from __future__ import annotations
@@ -87,3 +87,24 @@ def friedkin_johnsen_equilibrium(
     held = (1.0 - open_to)[:, None] * start.reshape(len(matrix), -1)
     settled = np.linalg.solve(np.eye(len(matrix)) - open_to[:, None] * matrix, held)
     return np.asarray(settled.reshape(start.shape), dtype=np.float64)
+
+
+def dpo_optimum(reward: ArrayLike, beta: float, reference: ArrayLike | None = None) -> NDArray[np.float64]:
+    """pi(y) = pi_ref(y) exp(r(y) / beta) / Z: the policy with the largest E r - beta KL(pi | pi_ref).
+
+    It is where the DPO loss is least when pairs are preferred by Bradley-Terry with rewards r (Rafailov et al. 2023).
+    Args: reward [..., N]; reference [..., N] probabilities, uniform where None.
+    """
+    tilt = np.asarray(reward, np.float64) / beta
+    if reference is not None:
+        tilt = tilt + np.log(np.asarray(reference, np.float64))
+    return np.asarray(special.softmax(tilt, axis=-1), dtype=np.float64)
+
+
+def dpo_loss(chosen: ArrayLike, rejected: ArrayLike, beta: float) -> NDArray[np.float64]:
+    """-log sigmoid(beta (chosen - rejected)), [...]: the loss of a pair (Rafailov et al. 2023); ln 2 at the reference.
+
+    `chosen` and `rejected` are log(pi(y) / pi_ref(y)) of the answer that was preferred and of the other.
+    """
+    margin = np.asarray(chosen, np.float64) - np.asarray(rejected, np.float64)
+    return np.asarray(np.logaddexp(0.0, -beta * margin), dtype=np.float64)

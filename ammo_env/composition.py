@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ammo_env.arrays import Array, IntArray, row_starts
-from ammo_env.config import AippConfig, AmmoConfig
+from ammo_env.config import AippConfig, AmmoConfig, GoalBuddyConfig
 from ammo_env.creations import Corpus, reground
 from ammo_env.schedule import Plan
 from ammo_env.seats import Seats, turns
@@ -35,11 +35,9 @@ class Composition:
         for parent in plan.halved:
             space = space.halved(parent, config.knowledge.seed)
         self.space = space  # its subspaces are the parts
-        goals, places = config.goal_buddies.num_goal_buddies, config.goal_buddies.shelf_size
-        part, home = deal_parts(plan, goals, first)
-        self._phases = [
-            PhaseSeats(arrays, space, goals, places, part, home, subspace) for subspace in plan.subspace
-        ]
+        buddies = config.goal_buddies
+        part, home = deal_parts(plan, buddies.num_goal_buddies, first)
+        self._phases = [PhaseSeats(arrays, space, buddies, part, home, subspace) for subspace in plan.subspace]
 
     def seats_at(self, now: int) -> Seats:
         """The seats of a round."""
@@ -58,15 +56,16 @@ class PhaseSeats(Seats):
         self,
         arrays: Any,
         space: MetaSpace,
-        num_goals: int,
-        shelf_size: int,
+        buddies: GoalBuddyConfig,
         part: IntArray,
         home: IntArray,
         subspace: Sequence[int],
     ) -> None:
         of_part = np.asarray(subspace)
         now = replace(space.merged(subspace), entity_subspace=space.entity_subspace)
-        super().__init__(arrays, now, num_goals, shelf_size, of_part[part], home)
+        super().__init__(
+            arrays, now, buddies.num_goal_buddies, buddies.shelf_size, of_part[part], home, buddies.norm
+        )
         self._part = arrays.asarray(part)
         self._together = arrays.asarray(of_part == np.arange(len(of_part))[:, None], arrays.float32)  # [M, P]
         self._parts = arrays.asarray(_parts(of_part)[of_part[part]])  # [G, Q]
@@ -81,6 +80,7 @@ class PhaseSeats(Seats):
     def nearest_added(self, creations: Array, added: Array) -> tuple[Array, Array]:
         xp, arrays, (envs, parts, slots, dim) = self._arrays.xp, self._arrays, added.shape
         goals, most = self._parts.shape
+        creations = self.claims(creations)
         own = added.reshape(envs, parts, -1)[:, self._parts].reshape(envs, goals, most * slots, dim)
         best = xp.matmul(creations, own.mT).argmax(axis=-1)  # [E, G, L] of Q * B
         part = arrays.take(self._parts, best // slots + arrays.constant[row_starts, (goals, most)])
@@ -130,7 +130,8 @@ def move_in(arrays: Any, corpus: Corpus, before: Seats, seats: Seats, added: Arr
     if added is not None:
         reground(arrays, corpus, seats, added)
     steering = seats.project(before.lift(corpus.steering))
-    corpus.steering = steering / xp.maximum(arrays.max(xp.abs(steering)), 1.0)
+    corpus.steering = arrays.empty(*steering.shape)  # contiguous, because newborns' steering is written to it in place
+    corpus.steering[...] = steering / xp.maximum(arrays.max(xp.abs(steering)), 1.0)
 
 
 def _parts(of_part: IntArray) -> IntArray:

@@ -98,7 +98,15 @@ class GoalBuddyConfig(Section):
     num_goal_buddies: int = Field(16, ge=1, description="G, goal buddies per world")
     shelf_size: int = Field(4, ge=1, description="L, live creations per goal buddy")
     steering_dim: int = Field(8, ge=1, description="A, steering dimensions (leading directions of the facts)")
-    steering_scale: float = Field(0.5, ge=0, le=2, description="kappa in e = unit(anchor + kappa W s)")
+    norm: Literal["unit", "free"] = Field(
+        "unit", description="e = unit(anchor + kappa W s), or free: e = anchor + kappa W s, whose length is its quality"
+    )
+    steering_scale: float = Field(
+        0.5,
+        ge=0,
+        le=16,
+        description="kappa in e = unit(anchor + kappa W s); with a free norm 1 + r reaches every length up to r",
+    )
     creations: Literal["steered", "written"] = Field(
         "steered", description="the steered vector itself, or the nearest sentence about the entity (texts)"
     )
@@ -114,8 +122,10 @@ class HumanConfig(Section):
 
     num_humans: int = Field(8, ge=1, description="U, humans (and user buddies) per world")
     pool: Literal["train", "heldout"] = Field("train", description="which people are drawn at reset")
-    draw: Literal["independent", "circles"] = Field(
-        "independent", description="each on their own, or as a circle of friends (a source with friendships)"
+    draw: Literal["independent", "circles", "listed"] = Field(
+        "independent",
+        description="each on their own; as a circle of friends (a source with friendships); or human u is person u mod "
+        "P of the pool, the same in every world",
     )
     drift_rho: float = Field(
         1.0, ge=0, le=1, description="rho, correlation of q over one round; 1 is no drift"
@@ -235,7 +245,7 @@ class AippConfig(AippFaults):
 class BeliefConfig(Section):
     """How a user buddy learns its human's preference, and what it assumes before the first answer."""
 
-    model: str = Field("kalman", description="a registered belief: kalman (diagonal), full_kalman, prototypes")
+    model: str = Field("kalman", description="a registered belief: kalman (diagonal), full_kalman, prototypes, truth")
     prior: Literal["population", "zero"] = Field(
         "population", description="mean and variance of the pool of humans, or ignorance (0, 1/D)"
     )
@@ -263,6 +273,12 @@ class RewardConfig(Section):
         1.0, ge=0, description="lambda, price of the mean grounding error of a shelf"
     )
     energy_price: float = Field(0.0, ge=0, description="price of one publication")
+    production_price: float = Field(
+        0.0, ge=0, description="price, per round, of the mean |e| ** production_exponent of a shelf (free norm only)"
+    )
+    production_exponent: float = Field(
+        2.0, ge=1, le=64, description="beta in the cost of quality |e| ** beta (Jagadeesan et al. 2022)"
+    )
 
 
 class ObservationConfig(Section):
@@ -386,6 +402,16 @@ class AmmoConfig(Section):
             raise ValueError(
                 f"goal_buddies.steering_dim={self.goal_buddies.steering_dim} > knowledge.dim="
                 f"{self.knowledge.dim}: lower steering_dim or raise dim"
+            )
+        if self.rewards.production_price and self.goal_buddies.norm == "unit":
+            raise ValueError(
+                f"rewards.production_price={self.rewards.production_price} with goal_buddies.norm='unit': creations of "
+                "one length all cost the same, so set goal_buddies.norm to 'free' or the price to 0"
+            )
+        if self.goal_buddies.norm == "free" and self.goal_buddies.creations == "written":
+            raise ValueError(
+                "goal_buddies.norm='free' with goal_buddies.creations='written': sentences all have length 1, so set "
+                "one of them to 'unit' or 'steered'"
             )
         _ = self.plan  # raises ValueError for one that cannot be
         for index in self.aipp.subspaces:

@@ -1,8 +1,9 @@
 """Creations: what goal buddies put into the MetaSpace, on shelves of fixed size, paid for with energy.
 
 Goal buddy i sits at its entity's vector a_i in subspace m. Publishing with steering s in [-1, 1]^A makes
-e = normalise(a_i + kappa * W_m s), which overwrites its oldest shelf place. A creation's index on the shelves
-is its identity: place l of goal buddy g is creation c = g * L + l, so that C = G * L.
+e = normalise(a_i + kappa * W_m s), which overwrites its oldest shelf place. With `goal_buddies.norm` "free" it makes
+e = a_i + kappa * W_m s: the direction is what is said, the length how well, and e.q grows with both. A creation's
+index on the shelves is its identity: place l of goal buddy g is creation c = g * L + l, so that C = G * L.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Write = Callable[[Array], tuple[Array, Array]]  # aims [E, G, D] -> vectors [E, 
 class Corpus:
     """The live creations of E worlds; only `publish`, `reground` and `restock` replace arrays or write into them."""
 
-    vectors: Array  # [E, C, D] unit
+    vectors: Array  # [E, C, D] unit, unless the norm is free
     grounding_error: Array  # [E, C] distance to the nearest fact, [0, 2]
     provenance: Array  # [E, C] noisy view of the grounding error, fixed at publication
     born: Array  # [E, C] round of publication (0 for the first shelf)
@@ -37,9 +38,11 @@ class Corpus:
     sentence: Array | None = None  # [E, C] which sentence it is (`Writing`), where creations are written
 
 
-def create(arrays: Any, anchors: Array, seats: Seats, steering: Array, scale: float) -> Array:
-    """e = normalise(a + kappa W s): anchors [E, G, D], steering [E, G, A] -> [E, G, D]."""
-    return normalise(arrays, anchors + scale * seats.lift(steering))
+def create(arrays: Any, anchors: Array, seats: Seats, steering: Array, scale: float, norm: str = "unit") -> Array:
+    """e = normalise(a + kappa W s), or with a free `norm` a + kappa W s: anchors [E, G, D], steering [E, G, A] ->
+    [E, G, D]."""
+    made = anchors + scale * seats.lift(steering)
+    return normalise(arrays, made) if norm == "unit" else made
 
 
 def first_shelf(
@@ -59,7 +62,7 @@ def first_shelf(
     envs, goals, dim = anchors.shape
     drawn = arrays.permute(draws.uniform(envs, places, goals, config.steering_dim), (1, 0, 2, 3))
     spread = (drawn.reshape(places * envs, goals, -1) * 2.0 - 1.0) * config.initial_spread
-    made = create(arrays, xp.concat([anchors] * places), seats, spread, config.steering_scale)
+    made = create(arrays, xp.concat([anchors] * places), seats, spread, config.steering_scale, config.norm)
     sentence = None
     if write is not None:
         parts = [write(made[start : start + envs]) for start in range(0, len(made), envs)]  # place by place

@@ -19,6 +19,7 @@ from pettingzoo.utils.conversions import parallel_to_aec
 
 from ammo_env.env import MetaSpaceEnv
 from ammo_env.scenarios import load_config
+from ammo_env.space import MetaSpace
 from ammo_env.vector import VectorEnv
 
 
@@ -48,12 +49,15 @@ def vec_env(
     backend: str = "numpy",
     device: str = "cpu",
     continuous_actions: bool = False,
+    space: MetaSpace | None = None,
     **overrides: Any,
 ) -> VectorEnv:
-    """`num_envs` worlds stepped as one, as arrays by side, on NumPy or torch (`device`: cpu, cuda)."""
-    return VectorEnv(
-        load_config(scenario, _overrides(continuous_actions, overrides)), num_envs, backend, device
-    )
+    """`num_envs` worlds stepped as one, as arrays by side, on NumPy or torch (`device`: cpu, cuda).
+
+    `space` is a MetaSpace of one's own in place of the one that the configuration names.
+    """
+    config = load_config(scenario, _overrides(continuous_actions, overrides))
+    return VectorEnv(config, num_envs, backend, device, space)
 
 
 def _overrides(continuous: bool, overrides: dict[str, Any]) -> dict[str, Any]:

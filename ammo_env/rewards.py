@@ -35,6 +35,12 @@ def group_mixture(arrays: Any, own: Array, societal: float) -> Array:
     return (1.0 - societal) * own + societal * arrays.xp.mean(own, axis=-1, keepdims=True)
 
 
+def production_cost(arrays: Any, vectors: Array, exponent: float, goals: int) -> Array:
+    """Mean |e| ** beta over each shelf: creations [E, C, D] -> [E, G], at least 0. Source: Jagadeesan et al. 2022."""
+    lengths = arrays.xp.sqrt(arrays.vecdot(vectors, vectors)).reshape(len(vectors), goals, -1)
+    return (lengths**exponent).sum(axis=-1) * (1.0 / lengths.shape[-1])
+
+
 def visibility(arrays: Any, items: Array, filled: Array, live: int) -> Array:
     """Share of a world's slates that hold each creation [E, C], in [0, 1]; zero-sum over creations."""
     envs, humans, _ = items.shape

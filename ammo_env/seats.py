@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ammo_env.arrays import Array, IntArray, row_starts
+from ammo_env.arrays import Array, IntArray, normalise, row_starts
 from ammo_env.settings import ConfigError
 from ammo_env.space import MetaSpace
 
@@ -21,7 +21,7 @@ class Seats:
     """World constants of the goal seats, on the backend.
 
     `subspace` [G] is the subspace in which each seat creates, `home` [G] that whose entities it may be; by default both
-    are g mod M.
+    are g mod M. `norm` says whether creations are unit vectors ("unit") or have a length of their own ("free").
     """
 
     def __init__(
@@ -32,8 +32,10 @@ class Seats:
         shelf_size: int,
         subspace: IntArray | None = None,
         home: IntArray | None = None,
+        norm: str = "unit",
     ) -> None:
         self._arrays, self._shelf_size = arrays, shelf_size
+        self._unit = norm == "unit"
         subspaces, num_facts, _ = space.facts.shape
         dealt = np.arange(num_goals) % subspaces
         subspace = dealt if subspace is None else subspace
@@ -140,13 +142,16 @@ class Seats:
         return xp.where((nearest >= self.num_facts)[..., None], of_episode, of_space)
 
     def nearest_fact(self, creations: Array, added: Array | None = None) -> tuple[Array, Array]:
-        """[E, G, D] unit -> flat index of the nearest own fact [E, G], and its distance in [0, 2] [E, G].
+        """[E, G, D] -> flat index of the nearest own fact [E, G], and its distance in [0, 2] [E, G].
 
+        With a free norm that is the distance of the creation's direction: length is quality, and has no part in whether
+        it is true. What has no direction (a zero vector) is 1 from every fact.
         The distance is taken between the vectors themselves: 2 - 2 cos loses half the digits near a fact.
         `added` [E, M, B, D] holds facts that an episode added to those of the space (`State.added_facts`); they are
         counted on from `num_facts`, world by world.
         """
         xp, arrays = self._arrays.xp, self._arrays
+        creations = self.claims(creations)
         likeness = self.times(creations, self._fact_columns)  # [E, G, F]
         if self._padding is not None:
             likeness = likeness + self._padding
@@ -158,10 +163,15 @@ class Seats:
         other, farther = (x[..., 0] for x in self.nearest_added(creations[:, :, None], added))
         return xp.where(farther < distance, other, nearest), xp.minimum(farther, distance)
 
+    def claims(self, creations: Array) -> Array:
+        """What creations [..., D] say, whatever their quality: unit vectors."""
+        return creations if self._unit else normalise(self._arrays, creations)
+
     def nearest_added(self, creations: Array, added: Array) -> tuple[Array, Array]:
         """The same among the added facts [E, M, B, D] alone, for several creations of a seat: [E, G, L, D] -> [E, G, L]
         twice."""
         xp, arrays, (envs, subspaces, slots, dim) = self._arrays.xp, self._arrays, added.shape
+        creations = self.claims(creations)
         own = self.of_subspace(added.reshape(envs, subspaces, -1)).reshape(envs, -1, slots, dim)
         group = self.subspace + arrays.constant[row_starts, (envs, subspaces)]  # [E, G] row of [E, M]
         row = slots * group[..., None] + xp.matmul(creations, own.mT).argmax(axis=-1)

@@ -65,6 +65,7 @@ class Judgement:
     regret: Array  # [E, U]
     visibility: Array  # [E, C] share of slates that hold the creation
     shelf_error: Array  # [E, G] mean grounding error of each shelf
+    production: Array | None = None  # [E, G] mean cost of each shelf's quality; None where it costs nothing
 
     @property
     def random_regret(self) -> Array:

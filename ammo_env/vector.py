@@ -18,6 +18,7 @@ from ammo_env.config import AmmoConfig
 from ammo_env.market import look_around
 from ammo_env.metrics import measure
 from ammo_env.observations import CandidateView, Layout
+from ammo_env.space import MetaSpace
 from ammo_env.spaces import action_space, observation_space
 from ammo_env.state import Actions, Round
 from ammo_env.validation import check_actions, check_seed
@@ -32,8 +33,8 @@ class VectorEnv:
 
     obs[side] float32 [E, N, F]; rewards[side] float32 [E, N]; terminations, truncations bool [E]. All worlds
     start and truncate together after `episode.num_rounds` rounds; `reset(None)` then begins the next episodes
-    on the same random stream. `last_round` holds everything that happened in the last round, hidden
-    quantities included.
+    on the same random stream. `space` replaces the MetaSpace that the configuration names. `last_round` holds
+    everything that happened in the last round, hidden quantities included.
 
     Where goal buddies may retire (`config.life`), N counts seats: row g is whoever holds seat g. Worlds go on, so
     `terminations` stays False; infos["retired"]["goal_buddy"] bool [E, G] says whose life ended with the round.
@@ -42,10 +43,15 @@ class VectorEnv:
     """
 
     def __init__(
-        self, config: AmmoConfig, num_envs: int = 1, backend: str = "numpy", device: str = "cpu"
+        self,
+        config: AmmoConfig,
+        num_envs: int = 1,
+        backend: str = "numpy",
+        device: str = "cpu",
+        space: MetaSpace | None = None,
     ) -> None:
         self.config, self.num_envs = config, num_envs
-        self.world = World(config, num_envs, get_arrays(backend, device))
+        self.world = World(config, num_envs, get_arrays(backend, device), space)
         self.arrays = self.world.arrays
         self.num_agents = {"user_buddy": self.world.num_humans, "goal_buddy": self.world.num_goals}
         self.observation_layouts: dict[str, Layout] = {

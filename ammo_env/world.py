@@ -20,9 +20,10 @@ from ammo_env import influence as influence
 from ammo_env import norms as norms
 from ammo_env import prototypes as prototypes
 from ammo_env import pushback as pushback
+from ammo_env import truth as truth
 from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
-from ammo_env.beliefs import make_belief
+from ammo_env.beliefs import AllKnowing, make_belief
 from ammo_env.circles import make_guests
 from ammo_env.composition import make_composition, move_in
 from ammo_env.config import AmmoConfig
@@ -66,7 +67,7 @@ class World:
         self.composition = make_composition(self.arrays, config, self.space)
         answers = config.aipp
         if self.composition is None:
-            self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size)
+            self.seats = Seats(self.arrays, self.space, self.num_goals, buddies.shelf_size, norm=buddies.norm)
         else:
             self.space, answers = self.composition.space, self.composition.aipp(config.aipp)
             self.seats = self.composition.seats_at(0)
@@ -242,13 +243,22 @@ class World:
             regret=rewards.regret(best, value),
             visibility=visibility,
             shelf_error=corpus.shelf_error,
+            production=self._production(),
         )
+
+    def _production(self) -> Array | None:
+        """What the quality of each shelf costs [E, G]; None where it costs nothing."""
+        weights = self.config.rewards
+        if not weights.production_price:
+            return None
+        made = self.state.corpus.vectors
+        return rewards.production_cost(self.arrays, made, weights.production_exponent, self.num_goals)
 
     def _publish(self, actions: Actions) -> Array:
         """New creations reach the shelves; returns who published [E, G]."""
         state, config = self.state, self.config
-        scale = config.goal_buddies.steering_scale
-        made = creations.create(self.arrays, state.anchors, self.seats, actions.steering, scale)
+        scale, norm = config.goal_buddies.steering_scale, config.goal_buddies.norm
+        made = creations.create(self.arrays, state.anchors, self.seats, actions.steering, scale, norm)
         made, sentence = self.writing.write(state.entity, made) if self.writing else (made, None)
         nearest, error = self.seats.nearest_fact(made, state.added_facts)
         return creations.publish(
@@ -291,6 +301,8 @@ class World:
         terms = {"visibility": visibility, "grounding": -weights.honesty_price * judgement.shelf_error}
         if weights.energy_price:
             terms["energy"] = -weights.energy_price * self.arrays.xp.astype(published, self.arrays.float32)
+        if judgement.production is not None:
+            terms["production"] = -weights.production_price * judgement.production
         return {
             "user_buddy": {own[0]: rewards.group_mixture(self.arrays, own[1], weights.societal)},
             "goal_buddy": terms,
@@ -325,6 +337,8 @@ class World:
         state.utility = xp.matmul(state.q, state.corpus.vectors.mT)
         if self.interests is not None:
             state.utility = self.interests.utility(state.own["interests"], state.utility, state.corpus.vectors)
+        if isinstance(self.belief, AllKnowing):
+            state.beliefs = self.belief.told(state.q)
         shown = [self._retrieve(people) for people in self._crowds]
         state.candidates, state.score = (
             shown[0] if len(shown) == 1 else (xp.concat(part, axis=1) for part in zip(*shown, strict=True))

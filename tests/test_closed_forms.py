@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import optimize
 
 from ammo_env import closed_forms
 from ammo_env.arrays import NumpyArrays
@@ -243,3 +244,28 @@ def test_truth_pays_from_the_honesty_threshold_on(degrees: int) -> None:
     assert threshold == pytest.approx(math.sin(theta) if degrees <= 90 else 1.0, abs=1e-12)
     assert best_angle(theta, threshold + 0.01) < 1e-3
     assert best_angle(theta, threshold - 0.03) > 0.02
+
+
+def test_dpo_at_the_reference_and_at_its_optimum() -> None:
+    """The loss at the reference is ln 2. For r = (1, 0, -1), beta = .5 and a uniform reference the optimum is (.866813,
+    .117310, .015876), and it is where the expected loss over Bradley-Terry pairs is least."""
+    assert closed_forms.dpo_loss(0.0, 0.0, 0.5) == pytest.approx(math.log(2), abs=1e-12)
+    reward, beta = np.array([1.0, 0.0, -1.0]), 0.5
+    optimum = closed_forms.dpo_optimum(reward, beta)
+    np.testing.assert_allclose(optimum, [0.866813, 0.117310, 0.015876], atol=1e-6)
+    prefers = 1.0 / (1.0 + np.exp(reward - reward[:, None]))  # [y, y']: probability that y is preferred to y'
+
+    def expected_loss(logits: Values) -> float:
+        ratio = logits - np.log(np.exp(logits).sum()) + math.log(3)
+        return float((prefers * closed_forms.dpo_loss(ratio[:, None], ratio, beta)).sum())
+
+    found = optimize.minimize(expected_loss, np.zeros(3), tol=1e-12).x
+    np.testing.assert_allclose(np.exp(found) / np.exp(found).sum(), optimum, atol=1e-5)
+
+
+def test_dpo_tilts_whatever_the_reference_is() -> None:
+    """Equal rewards leave the reference; log(pi / ref) differs by r / beta."""
+    reference = np.array([0.5, 0.3, 0.2])
+    np.testing.assert_allclose(closed_forms.dpo_optimum([2.0, 2.0, 2.0], 0.1, reference), reference, atol=1e-12)
+    tilted = np.log(closed_forms.dpo_optimum([1.0, 0.0, -1.0], 2.0, reference) / reference)
+    np.testing.assert_allclose(np.diff(tilted), -0.5, atol=1e-12)

@@ -57,6 +57,11 @@ def test_the_gymnasium_snippet_plays_an_episode() -> None:
     assert run(snippet("gymnasium.make"))["truncated"]
 
 
+def test_the_game_snippet_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    run(snippet("softmax_exposure"))
+    assert capsys.readouterr().out.split("\n")[:2] == ["[[0.333 0.333 0.333]]", "0.235702"]
+
+
 def test_the_influence_snippet_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     text = snippet("social_step")
     run(text)
