@@ -268,7 +268,7 @@ class TestSupplySide:
         with pytest.raises(ValueError, match="do not specialise"):
             equilibria.specialised_length(1.5)
 
-    @pytest.mark.parametrize(("degrees", "threshold"), [(60, 4.0), (75, 2.698366), (90, 2.0)])
+    @pytest.mark.parametrize(("degrees", "threshold"), [(60, 4.0), (75, 2.698396), (90, 2.0)])
     def test_one_genre_lasts_up_to_the_threshold(self, degrees: int, threshold: float) -> None:
         """Both creators half-way between the tastes at the lengths of `single_genre_length`: nobody earns anything, and
         at .9 times 2/(1 - cos theta) leaving the middle loses; at 1.2 times it pays."""
