@@ -1,6 +1,6 @@
 """Attention: which candidates a user buddy is shown, and how its choice becomes a slate.
 
-Retrieval is one function, `retrieve`, so that an exact scan and an index are interchangeable. The K
+Retrieval is one function, `retrieve`, whatever index (`ammo_env.index`) gives the scores that it goes by. The K
 candidates are retrieved in shares, one after the other, each from what those before it left, so that nothing is
 shown twice: *semantic* (largest q_hat . e, best first), *social* (what the neighbours' humans just liked), *fresh*
 (random or newest). A slate never holds a creation twice: a repeated choice leaves that slot empty.
@@ -45,11 +45,8 @@ Share = Callable[[Any, Any, Sought, Array, int, int], Array]
 
 def retrieve(arrays: Any, draws: Any, sought: Sought, config: AttentionConfig) -> Array:
     """Candidates [E, U, K], no creation twice: the semantic share, then the social, then the fresh one."""
-    shown = config.num_candidates
-    fresh = round(shown * config.fresh_share)
-    social = min(round(shown * config.social_share), shown - fresh)
-    taken = shown - fresh - social
-    order = arrays.ranked(_last_if(arrays, sought.scores, sought.barred), taken)
+    taken, social, fresh = shares(config)
+    order = arrays.ranked(last_if(arrays, sought.scores, sought.barred), taken)
     unknown = newest if config.fresh == "newest" else spread_out
     for count, share in ((social, endorsed), (fresh, unknown)):
         if count:
@@ -57,11 +54,19 @@ def retrieve(arrays: Any, draws: Any, sought: Sought, config: AttentionConfig) -
     return order[..., :taken]
 
 
+def shares(config: AttentionConfig) -> tuple[int, int, int]:
+    """How many of the K candidates are semantic, social and fresh."""
+    shown = config.num_candidates
+    fresh = round(shown * config.fresh_share)
+    social = min(round(shown * config.social_share), shown - fresh)
+    return shown - fresh - social, social, fresh
+
+
 def endorsed(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, count: int) -> Array:
     """What the neighbours' humans liked most; among equals, what the shares before would have taken next."""
     left = order[..., taken:]
     cell = left + arrays.constant[row_starts, sought.scores.shape]
-    first = arrays.ranked(arrays.take(_last_if(arrays, sought.endorsed, sought.barred), cell), count)
+    first = arrays.ranked(arrays.take(last_if(arrays, sought.endorsed, sought.barred), cell), count)
     chosen = arrays.take(left, first + arrays.constant[row_starts, tuple(left.shape)])
     return arrays.xp.concat([order[..., :taken], chosen], axis=-1)
 
@@ -72,7 +77,7 @@ def newest(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int, co
     others = left + arrays.constant[row_starts, (len(born), 1, born.shape[-1])]
     key = arrays.take(born, others) + draws.uniform(*others.shape)
     if sought.barred is not None:
-        key = _last_if(arrays, key, arrays.take(sought.barred, left + arrays.constant[row_starts, order.shape]))
+        key = last_if(arrays, key, arrays.take(sought.barred, left + arrays.constant[row_starts, order.shape]))
     return _behind(arrays, order, taken, arrays.top_k(key, count))
 
 
@@ -86,8 +91,13 @@ def spread_out(arrays: Any, draws: Any, sought: Sought, order: Array, taken: int
     uniform = draws.uniform(envs, humans, 1)
     if sought.barred is not None:
         return _spread_out_over_the_free(arrays, uniform, sought.barred, order, taken, count)
-    start = arrays.as_int(uniform * others)
-    return _behind(arrays, order, taken, (start + others // count * arrays.constant[np.arange, count]) % others)
+    return _behind(arrays, order, taken, evenly(arrays, uniform, others, count))
+
+
+def evenly(arrays: Any, uniform: Array, size: Array | int, count: int) -> Array:
+    """[E, U, count] of the places 0..size - 1, evenly spaced from a random start: `uniform` [E, U, 1] in [0, 1)."""
+    start = arrays.as_int(uniform * size)
+    return (start + size // count * arrays.constant[np.arange, count]) % size
 
 
 def _spread_out_over_the_free(
@@ -98,12 +108,11 @@ def _spread_out_over_the_free(
     free = ~arrays.take(barred, left + arrays.constant[row_starts, order.shape])
     first = arrays.ranked(arrays.as_float(free), left.shape[-1])  # the free, in order, then the barred
     room = arrays.xp.clip(free.sum(axis=-1)[..., None], count, None)
-    start = arrays.as_int(uniform * room)
-    places = (start + room // count * arrays.constant[np.arange, count]) % room
+    places = evenly(arrays, uniform, room, count)
     return _behind(arrays, order, taken, arrays.take(first, places + arrays.constant[row_starts, tuple(left.shape)]))
 
 
-def _last_if(arrays: Any, key: Array, barred: Array | None) -> Array:
+def last_if(arrays: Any, key: Array, barred: Array | None) -> Array:
     """A key to rank by, with what is barred behind everything else."""
     return key if barred is None else key - BARRED * arrays.as_float(barred)
 

@@ -181,7 +181,10 @@ class AttentionConfig(Section):
     social_share: float = Field(
         0.0, ge=0, le=1, description="share of the K that neighbours' humans just liked (needs social.network)"
     )
-
+    index: Literal["exact", "subspaces"] = Field(
+        "exact", description="how the semantic share is found: every creation, or those of the nearest subspaces"
+    )
+    probes: int = Field(4, ge=1, description="subspaces that index 'subspaces' scans for a human; at least enough")
     travel: bool = Field(
         False, description="user buddies choose the subspace to visit next, which their semantic share comes from"
     )

@@ -114,7 +114,19 @@ def generations(since: Array, now: int, retired: Array) -> dict[str, FloatArray]
     }
 
 
-def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[str, FloatArray]:
+def retrieval_recall(keys: Array, candidates: Array, count: int) -> FloatArray:
+    """Share of the `count` creations with the largest keys [E, U, C] that are among the candidates [E, U, K], mean over
+    humans: [E] in [0, 1]; 1 where count = 0. Of creations with equal keys one is as good as another."""
+    if count == 0:
+        return np.ones(len(keys), dtype=np.float32)
+    least = np.partition(keys, -count, axis=-1)[..., -count, None]
+    found = (np.take_along_axis(keys, candidates, -1) >= least).sum(axis=-1)
+    return np.asarray(np.minimum(found, count).mean(axis=-1) / count, dtype=np.float32)
+
+
+def measure(
+    state: State, happened: Round, slots: int, to_numpy: Any, wanted: tuple[Array, int] | None = None
+) -> dict[str, FloatArray]:
     """Every metric of the round that has just been played, per world [E]; e.q is that of a human's best interest.
 
     regret, random_regret, retrieval_regret: means over humans of R, R_bar and of best-of-corpus minus best-of-shown.
@@ -125,6 +137,8 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
     share of goal buddies. discoveries (only with several interests): how many awoke, mean over humans,
     0..latent_interests. neighbour_similarity (only with a network): see there. rejected (only with push-back): share of
     humans and creators between whom a rejection stands.
+    retrieval_recall (only with an approximate index, `wanted` being what its exact scan goes by): see there, for the
+    semantic candidates that the round ended with.
     births, survival, age: see `generations`; where nobody dies 0, 1 and the round.
     """
     judged, impression = happened.judgement, happened.impression
@@ -149,6 +163,8 @@ def measure(state: State, happened: Round, slots: int, to_numpy: Any) -> dict[st
         found["neighbour_similarity"] = neighbour_similarity(q, to_numpy(state.own["network"]["friends"]))
     if "pushback" in state.own:
         found["rejected"] = to_numpy(state.own["pushback"]["barred"]).mean(axis=(1, 2), dtype=np.float32)
+    if wanted is not None:
+        found["retrieval_recall"] = retrieval_recall(to_numpy(wanted[0]), to_numpy(state.candidates), wanted[1])
     return found | {
         "regret": to_numpy(judged.regret).mean(axis=-1),
         "random_regret": to_numpy(judged.random_regret).mean(axis=-1),

@@ -121,7 +121,8 @@ class VectorEnv:
         if self.last_round is None:
             raise RuntimeError("nothing to measure yet: step() first")
         slots = self.config.attention.num_slots
-        return measure(self.world.state, self.last_round, slots, self.arrays.to_numpy)
+        wanted = self.world.index.wanted(self.world.state, self.world.seats)
+        return measure(self.world.state, self.last_round, slots, self.arrays.to_numpy, wanted)
 
     def get_state(self) -> dict[str, Any]:
         """Everything that a continuation depends on, as plain dicts and arrays."""

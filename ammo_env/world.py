@@ -20,6 +20,7 @@ from ammo_env import influence as influence
 from ammo_env import norms as norms
 from ammo_env import prototypes as prototypes
 from ammo_env import pushback as pushback
+from ammo_env import subspace_index as subspace_index
 from ammo_env import truth as truth
 from ammo_env.aipp import Aipp, Question
 from ammo_env.arrays import Array, Draws, get_arrays, row_starts
@@ -28,6 +29,7 @@ from ammo_env.circles import make_guests
 from ammo_env.composition import make_composition, move_in
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import FORCES, make_forces
+from ammo_env.index import make_index
 from ammo_env.interests import make_interests
 from ammo_env.life import NAME as LIFE
 from ammo_env.life import Witness, make_life
@@ -41,8 +43,6 @@ from ammo_env.space import Compression, MetaSpace, build_space
 from ammo_env.state import Actions, Judgement, Round, State, restore, snapshot
 from ammo_env.travel import make_travel
 from ammo_env.writing import make_writing
-
-RETRIEVAL_SIZE = 1 << 18  # scores that retrieval looks at together: what fits into a core's cache
 
 
 class World:
@@ -80,14 +80,12 @@ class World:
         self.interests = make_interests(self.arrays, config, self.space)
         self.life = make_life(self.arrays, config, self._entities, self.writing)
         self.travel = make_travel(self.arrays, config)
+        self.index = make_index(self.arrays, config, self.travel)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
         self.guests = make_guests(self.arrays, config, self.space, self.belief.remembered)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]
         self.human_row = self.arrays.constant[row_starts, (num_envs, self.num_humans, self.num_live)]
-        # Retrieval scans the corpus for a few humans at a time where all of them would not fit into the cache.
-        crowd = max(1, RETRIEVAL_SIZE // (num_envs * self.num_live))
-        self._crowds = [slice(start, start + crowd) for start in range(0, self.num_humans, crowd)]
         self._state: State | None = None
         self._draws: Draws | None = None
 
@@ -339,27 +337,9 @@ class World:
             state.utility = self.interests.utility(state.own["interests"], state.utility, state.corpus.vectors)
         if isinstance(self.belief, AllKnowing):
             state.beliefs = self.belief.told(state.q)
-        shown = [self._retrieve(people) for people in self._crowds]
-        state.candidates, state.score = (
-            shown[0] if len(shown) == 1 else (xp.concat(part, axis=1) for part in zip(*shown, strict=True))
-        )
+        state.candidates, state.score = self.index.show(self._draws, state, self.seats)
         if self.travel is not None:
             state.own["travel"] = self.travel.look(state.own["travel"], state, self.seats)
-
-    def _retrieve(self, people: slice) -> tuple[Array, Array]:
-        """Candidates of some of the humans, and their belief scores, each [E, people, K]."""
-        arrays, state = self.arrays, self.state
-        score = arrays.xp.matmul(state.beliefs.mean[:, people], state.corpus.vectors.mT)
-        endorsed, barred = (
-            state.own[name][part][:, people] if name in state.own else None
-            for name, part in (("endorsement", "endorsed"), ("pushback", "barred"))
-        )
-        narrowed = score
-        if self.travel is not None:
-            narrowed = self.travel.narrowed(score, state.own["travel"]["place"][:, people], self.seats)
-        sought = attention.Sought(narrowed, state.corpus.born, endorsed, barred)
-        found = attention.retrieve(arrays, self._draws, sought, self.config.attention)
-        return found, arrays.take(score, found + arrays.constant[row_starts, score.shape])
 
 
 def _make_space(config: AmmoConfig) -> tuple[MetaSpace, Compression | None]:

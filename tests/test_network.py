@@ -245,7 +245,7 @@ def test_humans_retrieved_a_few_at_a_time_get_their_own_shares(
         "social.num_groups": 2, "social.pushback": {"rejection_below": 0.3, "answers_needed": 2.0},
     })  # fmt: skip
     together = VectorEnv(config, 3)
-    monkeypatch.setattr("ammo_env.world.RETRIEVAL_SIZE", 1)
+    monkeypatch.setattr("ammo_env.index.RETRIEVAL_SIZE", 1)
     apart, rng = VectorEnv(config, 3), np.random.default_rng(0)
     together.reset(seed=0)
     apart.reset(seed=0)

@@ -57,6 +57,15 @@ CASES: dict[str, dict[str, Any]] = {
         "subspaces.schedule": [{"round": 2, "merge": [0, 1]}, {"round": 4, "split": 0}, {"round": 5, "split": 1}],
     },
     "travel by scores": {"attention.travel": True, "actions.continuous": True},
+    "an index of subspaces": {
+        "attention.index": "subspaces", "attention.probes": 2, "knowledge.num_subspaces": 4,
+        "attention.num_candidates": 4,
+    },
+    "an index of subspaces that merge and split, newest": {
+        "attention.index": "subspaces", "attention.probes": 1, "attention.travel": True, "attention.fresh": "newest",
+        "knowledge.num_subspaces": 3,
+        "subspaces.schedule": [{"round": 2, "merge": [0, 1]}, {"round": 4, "split": 0}, {"round": 5, "split": 1}],
+    },
     "nothing fresh": {"attention.fresh_share": 0.0},
     "events": {"events.rate": 0.5},
     "events and interests among friends": {
