@@ -136,7 +136,9 @@ def test_few_probes_find_nearly_everything_near_the_centres() -> None:
     """Sixteen clusters of 64 creations and humans whose beliefs are right: four probes find .95 of the semantic share.
     Creations that stray farther than the centres are apart are found less often."""
     recall = {}
-    for name, apart in {"near": {}, "far": {"cluster_strength": 0.3, "steering_scale": 2.0, "initial_spread": 1.0}}.items():
+    far: dict[str, Any] = {"cluster_strength": 0.3, "steering_scale": 2.0, "initial_spread": 1.0}
+    settings: dict[str, dict[str, Any]] = {"near": {}, "far": far}
+    for name, apart in settings.items():
         env = metaspace_v0.vec_env(
             2, num_subspaces=16, dim=64, num_goal_buddies=256, num_humans=32, index="subspaces", **apart
         )
@@ -174,7 +176,7 @@ def test_recall_is_measured_where_it_may_be_less_than_one(small_env: MakeEnv, ra
 
 
 def test_more_subspaces_are_scanned_where_the_smallest_hold_too_little(small_config: MakeConfig) -> None:
-    """Subspaces of 9, 9, 6, 6, 6 creations: two of the smallest hold 12, three 18, all 36; closed ones count nothing."""
+    """Subspaces of 9, 9, 6, 6, 6 creations: two of the smallest hold 12, all five 36; closed ones count nothing."""
     env = VectorEnv(small_config(FIVE), 1)
     needs = {6: 1, 7: 2, 12: 2, 13: 3, 36: 5}
     assert {needed: lay_out(ARRAYS, env.world.seats, 1, needed).probes for needed in needs} == needs
@@ -190,5 +192,5 @@ def test_indexes_are_chosen_by_name(small_config: MakeConfig) -> None:
     assert sorted(INDEXES) == ["exact", "subspaces"]
     with pytest.raises(ConfigError, match=r"attention.index: .*'exact' or 'subspaces'"):
         small_config({"attention.index": "faiss"})
-    with pytest.raises(ConfigError, match="attention.probes"):
+    with pytest.raises(ConfigError, match=r"attention\.probes"):
         small_config({"attention.probes": 0})
