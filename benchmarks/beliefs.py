@@ -3,9 +3,9 @@
     python benchmarks/beliefs.py [--scenarios default drift crowded clicks noisy] [--seeds 0 1 2] [--worlds 32]
 
 Bandits are tuned per belief and scenario on held-out people of other worlds (stream TUNING), then evaluated. Two rows
-say how much is left to choose better with what a belief knows: `batch` is LinUCB that takes a slate item by item, knowing
-how each answer will lower the doubt about the others; `sighted` is the best tuned bandit where provenance has no noise,
-so that bait can be subtracted exactly.
+say how much is left to choose better with what a belief knows: `batch` is LinUCB that takes a slate item by item and
+knows how each answer will lower the doubt about the others; `sighted` is the best tuned bandit where provenance has no
+noise, so that bait can be subtracted exactly.
 """
 
 from __future__ import annotations
