@@ -234,7 +234,8 @@ def friends_inside(fit: LastfmFit, name: str, pool: str, humans: int) -> float:
     """Mean number of the others in one's world who are in one's list, or have one in theirs; 256 worlds."""
     people = fit.train if pool == "train" else fit.heldout
     lists = friend_lists(fit.listening.links, people, MOST_FRIENDS, np.random.default_rng(0))
-    guests = Circles(get_arrays("numpy"), lists) if name == "circles" else Independent(len(people))
+    arrays = get_arrays("numpy")
+    guests = Circles(arrays, lists) if name == "circles" else Independent(arrays, np.arange(len(people)))
     drawn = guests.draw(NumpyDraws(0), 256, humans)
     listed = (lists[drawn][:, :, None, :] == drawn[:, None, :, None]).any(axis=-1)
     return float((listed | np.swapaxes(listed, 1, 2)).sum(axis=-1).mean())
