@@ -7,10 +7,10 @@ then only the creations of a human's `attention.probes` best subspaces:
 
 How much of the semantic share of an exact scan this finds is the metric `retrieval_recall`: the less, the farther
 creations stray from their centre. The other shares come from everywhere, as by an exact scan. With a social share,
-push-back, or the newest as the fresh share, every creation is ranked all the same, by what else is known of it, and only
-scores are saved; travel scores every creation for what user buddies see. Where that many of the smallest subspaces have
-fewer creations than the semantic share takes, more are scanned. Ties between subspaces may be broken differently than by
-an exact scan.
+push-back, or the newest as the fresh share, every creation is ranked all the same, by what else is known of it, and
+only scores are saved; travel scores every creation for what user buddies see. Where that many of the smallest subspaces
+have fewer creations than the semantic share takes, more are scanned. Ties between subspaces may be broken differently
+than by an exact scan.
 """
 
 from __future__ import annotations
