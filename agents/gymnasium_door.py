@@ -25,6 +25,7 @@ from ammo_env.scenarios import load_config
 from ammo_env.settings import ConfigError
 from ammo_env.spaces import action_space, observation_space
 from ammo_env.vector import SIDES, VectorEnv
+from ammo_env.view import RENDER_MODES, available_modes, make_view
 
 KINDS = {"user_buddy": "slate", "goal_buddy": "gains"}  # of the side without the learner where nothing else is said
 
@@ -38,11 +39,21 @@ class BuddyEnv(gymnasium.Env[FloatArray, Any]):
     every episode. A seed fixes the world (as it does in the PettingZoo door) and what the others draw.
     """
 
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 (the base class's)
+
     def __init__(
-        self, side: str, config: AmmoConfig, seat: int, user_buddies: Opponents, goal_buddies: Opponents
+        self,
+        side: str,
+        config: AmmoConfig,
+        seat: int,
+        user_buddies: Opponents,
+        goal_buddies: Opponents,
+        render_mode: str | None = None,
     ) -> None:
-        self.side, self.config, self.seat = side, config, seat
+        self.side, self.config, self.seat, self.render_mode = side, config, seat, render_mode
         self.vector = VectorEnv(config, 1)
+        self._view = make_view(self.vector, render_mode)
+        self.metadata = {**self.metadata, "render_modes": available_modes()}
         seats = self.vector.num_agents[side]
         if isinstance(seat, bool) or not isinstance(seat, int | np.integer) or not 0 <= seat < seats:
             raise ConfigError(f"seat={seat!r}: the {side}s of this world sit in seats 0..{seats - 1}")
@@ -71,6 +82,7 @@ class BuddyEnv(gymnasium.Env[FloatArray, Any]):
         for side, (cast, players) in self._casts.items():
             deal(cast, players, self.vector.num_agents[side], self._rng)
         self._over = False
+        self._view.follow()
         return self._own(self._obs), self._info()
 
     def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -87,8 +99,17 @@ class BuddyEnv(gymnasium.Env[FloatArray, Any]):
         seen = self._obs
         if retired:
             seen = {"goal_buddy": self.vector.final_goal_obs(self._obs, happened)}
+        self._view.follow()
         reward = float(happened.rewards[self.side][0, self.seat])
         return self._own(seen), reward, retired, truncated, self._info()
+
+    def render(self) -> Any:
+        """As `MetaSpaceEnv.render`."""
+        return self._view.render()
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        self._view.close()
 
     def action_masks(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Flat mask of a discrete action, slot after slot, as maskable PPO of SB3-contrib asks for it."""
@@ -136,17 +157,19 @@ def buddy_env(
     user_buddies: Opponents = "softmax=0.1",
     goal_buddies: Opponents = EVERYBODY,
     continuous_actions: bool = False,
+    render_mode: str | None = None,
     **overrides: Any,
 ) -> BuddyEnv:
     """One learner of a side in a scenario.
 
     seat: which place of its side it holds. user_buddies, goal_buddies: who holds the others, as names of baselines,
     policies, or several of them that are dealt equally. continuous_actions: a `Box` for the learner instead of a
-    discrete space. overrides: settings as in `metaspace_v0.parallel_env`. Raises `ConfigError`.
+    discrete space. render_mode: ansi, rgb_array or human. overrides: settings as in `metaspace_v0.parallel_env`. Raises
+    `ConfigError`.
     """
     mine = {"actions.continuous": continuous_actions, **overrides} if continuous_actions else overrides
     config = load_config(scenario, mine)
     other = "goal_buddy" if side == "user_buddy" else "user_buddy"
     if getattr(config.actions, other) is None:
         config = config.model_copy(update={"actions": config.actions.model_copy(update={other: KINDS[other]})})
-    return BuddyEnv(side, config, seat, user_buddies, goal_buddies)
+    return BuddyEnv(side, config, seat, user_buddies, goal_buddies, render_mode)

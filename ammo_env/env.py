@@ -15,10 +15,10 @@ from ammo_env.arrays import FloatArray
 from ammo_env.config import AmmoConfig
 from ammo_env.life import NAME as LIFE
 from ammo_env.observations import Layout
-from ammo_env.settings import ConfigError
 from ammo_env.state import Round
 from ammo_env.steering import HOLD, num_nudges
 from ammo_env.vector import SIDES, VectorEnv
+from ammo_env.view import RENDER_MODES, available_modes, make_view
 
 Infos = dict[str, dict[str, Any]]
 
@@ -38,17 +38,16 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (the base class declares it as an instance variable)
         "name": "metaspace_v0",
-        "render_modes": ["ansi"],
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
         "is_parallelizable": True,
     }
 
     def __init__(self, config: AmmoConfig, render_mode: str | None = None) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ConfigError(
-                f"render_mode '{render_mode}' is not known; there are: {self.metadata['render_modes']}"
-            )
         self.config, self.render_mode = config, render_mode
         self.vector = VectorEnv(config, 1)
+        self._view = make_view(self.vector, render_mode)
+        self.metadata = {**self.metadata, "render_modes": available_modes()}
         self._members = {side: [f"{side}_{n}" for n in range(self.vector.num_agents[side])] for side in SIDES}
         self._first = self._members
         goals, births = self.vector.num_agents["goal_buddy"], config.life.max_births * config.life.is_on
@@ -82,6 +81,7 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
         self._obs, _ = self.vector.reset(seed)
         self._members = self._first
         self.agents = [agent for side in SIDES for agent in self._members[side]]
+        self._view.follow()
         return self._by_agent(self._obs), self._infos()
 
     def step(
@@ -106,6 +106,7 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
         result = observations, scored, *flags, infos
         if over:
             self.agents = []
+        self._view.follow()
         return result
 
     def state(self) -> FloatArray:
@@ -114,20 +115,16 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
             raise RuntimeError("the environment has not been started: call reset() before state()")
         return np.concatenate([self._obs[side].reshape(-1) for side in SIDES])
 
-    def render(self) -> str | None:
-        """One line about the round (mode `ansi`)."""
-        if self.render_mode is None:
-            return None
-        happened = self.vector.last_round
-        now = f"round {self.vector.world.state.now}/{self.config.episode.num_rounds}"
-        if happened is None:
-            return now
-        judged = happened.judgement
-        share = float(judged.regret.sum() / max(float(judged.random_regret.sum()), 1e-9))
-        return f"{now}: normalised regret {share:.3f}, {int(happened.published.sum())} creations published"
+    def render(self) -> Any:
+        """The round: a line (`ansi`), a picture uint8 [H, W, 3] (`rgb_array`), or None and a window (`human`).
+
+        A window also follows every reset and step by itself. Raises `ConfigError` for one where there is no display.
+        """
+        return self._view.render()
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Closes the window, if there is one."""
+        self._view.close()
 
     def _by_agent(self, rows: dict[str, Any]) -> dict[str, Any]:
         users, goals = (rows[side][0] for side in SIDES)

@@ -38,7 +38,7 @@ def raises(error: type[Exception], parts: list[str], call: Callable[[], Any]) ->
         ({"aipp.subspaces.2.kind": "clik"}, ["aipp.kind 'clik'", "nearest is 'click'", "there are: cascade, choice"]),
         ({"source": "movielenz"}, ["knowledge.source 'movielenz'", "there are: ", "movielens, synthetic"]),
         ({"scenario": "defualt"}, ["no scenario 'defualt'", "nearest is 'default'"]),
-        ({"render_mode": "human"}, ["render_mode 'human'", "there are: ['ansi']"]),
+        ({"render_mode": "svg"}, ["render_mode 'svg'", "there are: ['ansi', 'rgb_array', 'human']"]),
         ({"continuous_actions": "yes"}, ["actions.continuous", "valid boolean", "'yes'"]),
         ({"cluster_strength": 0.0, "fact_noise": 0.0}, ["cluster_strength", "fact_noise", "no direction"]),
     ],

@@ -290,7 +290,7 @@ def test_the_environment_is_registered_as_petting_zoo_expects() -> None:
     """A name, render modes, and that it may be turned into the agent-by-agent form."""
     env = metaspace_v0.parallel_env()
     assert env.metadata["name"] == "metaspace_v0"
-    assert env.metadata["render_modes"] == ["ansi"]
+    assert env.metadata["render_modes"][:2] == ["ansi", "rgb_array"]
     assert env.metadata["is_parallelizable"] is True
     assert env.render_mode is None
     assert env.unwrapped is env
