@@ -42,7 +42,7 @@ class Picture:
     def array(self) -> NDArray[np.uint8]:
         """uint8 [H, W, 3], drawn off-screen; pyplot is not touched."""
         figure = Figure(figsize=SIZE, dpi=DPI)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         self._paint(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -103,8 +103,8 @@ def _draw_ground(axes: Axes, atlas: Atlas, scene: Scene) -> None:
         axes.plot(*own.T, ".", color=color, alpha=0.4, markersize=4, zorder=2)
         outward = _label_direction(centre - middle, len(atlas.names))
         rim = centre + (1.12 * REGION * np.sqrt(outward @ spread @ outward) + 0.03) * outward
-        axes.text(*rim, textwrap.fill(name, 20), color=color, weight="bold", fontsize=11, ha="center", va="center",
-                  bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 1}, zorder=9)  # fmt: skip
+        axes.text(rim[0], rim[1], textwrap.fill(name, 20), color=color, weight="bold", fontsize=11, ha="center",
+                  va="center", bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 1}, zorder=9)  # fmt: skip
         axes.update_datalim([rim])
     axes.plot(*scene.added.T, "D", color="white", markeredgecolor=INK, markersize=6, zorder=5, ls="")
     axes.plot(*scene.events.T, marker=(8, 1, 0), ls="", color=NEWS, markersize=18, alpha=0.8, zorder=5)

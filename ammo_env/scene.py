@@ -145,7 +145,7 @@ def _drawn(space: MetaSpace, atlas: Atlas, entity: NDArray[Any]) -> NDArray[np.i
     part = space.entity_subspace[entity]
     passed = len(space.facts) - len(atlas.names)  # unions come after the first ones and before halves
     inhabited = np.unique(space.entity_subspace)
-    return part if passed == 0 else np.searchsorted(inhabited, part)
+    return np.asarray(part if passed == 0 else np.searchsorted(inhabited, part))
 
 
 def _directions(atlas: Atlas, running: Any, to_numpy: Any) -> Floats:

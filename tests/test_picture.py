@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +165,9 @@ def test_a_window_follows_the_world_and_is_closed(small_config: MakeConfig, monk
 @pytest.mark.parametrize("display", [True, False])
 def test_pettingzoo_s_render_test(display: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ammo_env.view.has_display", lambda: display)
-    small = {"num_humans": 2, "num_goal_buddies": 4, "num_subspaces": 2}
-    render_test(lambda render_mode: metaspace_v0.env(render_mode=render_mode, **small))  # type: ignore[no-untyped-call]
+    small: dict[str, Any] = {"num_humans": 2, "num_goal_buddies": 4, "num_subspaces": 2}
+    make: Any = partial(metaspace_v0.env, **small)
+    render_test(make)
 
 
 def test_the_gymnasium_door_draws_too() -> None:
