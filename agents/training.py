@@ -27,6 +27,7 @@ from agents.population_card import CARD, write_card
 from agents.population_folder import POPULATION, read_index, write_population
 from agents.population_report import admissions, draw_populations, population_table, score_members
 from agents.progress import Progress
+from agents.projector import write_projector
 from agents.provenance import Provenance
 from agents.rllib.algorithm import BuddyTrainer, build_algorithm
 from agents.rllib.checkpoint import resume_training, save_training
@@ -150,6 +151,7 @@ def finish(run: Run, worlds: int = 64, episodes: int = 2) -> Scoreboard:
     _draw_learning(run, board)
     draw_populations(run.folder, everybody)
     _write_population(run, world, everybody, scores)
+    write_projector(run.folder, world, run.config.training.seed)
     return board
 
 
