@@ -98,7 +98,7 @@ def one_study(work: tuple[str, str, int, int | None, Path]) -> str:
 def evaluate(run: Run) -> dict[str, Any]:
     """The champions of both sides on held-out people, and how unlike the members are."""
     users, goals = learned_policies(run)
-    arena = Arena(held_out(run_world(run)), worlds=64, episodes=2, seed=run.config.training.seed)
+    arena = Arena(held_out(run_world(run)), worlds=64, episodes=1, seed=run.config.training.seed)
     scripts = scripted_cast()
     fixed = {name: make_user_baseline(name) for name in BANDITS}
     meters = evaluate_user_buddies({**users, **fixed}, scripts, arena)
