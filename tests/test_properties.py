@@ -17,7 +17,7 @@ from ammo_env.vector import SIDES, VectorEnv
 
 RandomActions = Callable[..., Any]
 PLAN = settings(
-    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -80,10 +80,11 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
                                         {"rate": 1.0, "reach": "all", "fact_slots": 2, "pull": 2.0}])),
         "social": social,
         "attention": {"num_candidates": shown, "num_slots": number(1, shown), "fresh_share": fresh,
-                      "social_share": liked,
+                      "social_share": liked, "index": draw(st.sampled_from(["exact", "subspaces"])),
                       "fresh": draw(st.sampled_from(["random", "newest"])), "travel": draw(st.booleans())},
         "aipp": {"kind": draw(st.sampled_from(sorted(ORACLES))), "subspaces": faults},
         "beliefs": draw(st.sampled_from([{"prior": "population"}, {"prior": "zero"},
+                                         {"model": "full_kalman", "rank": number(1, dim)}, {"model": "truth"},
                                          {"model": "prototypes", "num_prototypes": 7, "bait_guess": share(-1, 1)}])),
         "rewards": {"societal": share(0, 1), "user_buddy": draw(st.sampled_from(["regret", "feedback"]))},
         "life": draw(st.sampled_from([{}, {"viability": 0.3, "grace": 2}, {"starve_rounds": 1, "max_births": 3}])),
