@@ -205,7 +205,8 @@ def throughput(iterations: int = 8) -> str:
     """Seconds per iteration of whole training, interleaved, medians; evolution on, so that cycles are in it."""
     trainers = {}
     for name, users in (("1 + 1 members", 1), ("4 + 6 members", 4)):
-        run = load_run_config("default", {**RECIPE, **({} if users > 1 else ARMS["single"])})
+        alone = {} if users > 1 else {name: value for name, value in ARMS["single"].items() if "hidden" not in name}
+        run = load_run_config("default", {**RECIPE, **alone})
         trainers[name] = build_algorithm(make_plan(run.training, run.world))
         trainers[name].train_iteration()
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
