@@ -21,7 +21,7 @@ from ammo_env import subspace_index as subspace_index
 from ammo_env import truth as truth
 from ammo_env.aipp import Aipp
 from ammo_env.arrays import get_arrays, row_starts
-from ammo_env.beliefs import make_belief
+from ammo_env.beliefs import AllKnowing, make_belief
 from ammo_env.circles import make_guests
 from ammo_env.composition import make_composition
 from ammo_env.config import AmmoConfig
@@ -73,6 +73,8 @@ class Stage:
         self.travel = make_travel(self.arrays, config)
         self.index = make_index(self.arrays, config, self.travel)
         self.belief = make_belief(self.arrays, config, self.space, self.aipp)
+        # Asked once: whether an object fits a protocol takes as long as a tenth of a round.
+        self.knowing = self.belief if isinstance(self.belief, AllKnowing) else None
         self.guests = make_guests(self.arrays, config, self.space, self.belief.remembered)
         # Rows of the flattened [E, C] and [E, U, C]: added to a creation's index they make a gather a `take`.
         self.world_row = self.arrays.constant[row_starts, (num_envs, 1, self.num_live)]

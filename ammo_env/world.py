@@ -15,7 +15,6 @@ from typing import Any
 from ammo_env import attention, creations, memory, rewards
 from ammo_env.aipp import Question
 from ammo_env.arrays import Array, Draws
-from ammo_env.beliefs import AllKnowing
 from ammo_env.composition import move_in
 from ammo_env.config import AmmoConfig
 from ammo_env.life import Witness
@@ -230,8 +229,8 @@ class World(Stage):
         state.utility = xp.matmul(state.q, state.corpus.vectors.mT)
         if self.interests is not None:
             state.utility = self.interests.utility(state.own["interests"], state.utility, state.corpus.vectors)
-        if isinstance(self.belief, AllKnowing):
-            state.beliefs = self.belief.told(state.q)
+        if self.knowing is not None:
+            state.beliefs = self.knowing.told(state.q)
         state.candidates, state.score = self.index.show(self._draws, state, self.seats)
         if self.travel is not None:
             state.own["travel"] = self.travel.look(state.own["travel"], state, self.seats)
