@@ -29,6 +29,11 @@ def row_starts(shape: tuple[int, ...]) -> IntArray:
     return (width * np.arange(np.prod(batch, dtype=np.int64))).reshape(*batch, 1)
 
 
+def identity(size: int) -> FloatArray:
+    """[size, size] float32: 1 on the diagonal."""
+    return np.eye(size, dtype=np.float32)
+
+
 class Constants(dict[Any, Array]):
     """Index arrays and tables that depend on sizes alone: `constant[make, size]` is `make(size)`, made once.
 

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ammo_env.aipp import Aipp
-from ammo_env.arrays import Array, FloatArray
+from ammo_env.arrays import Array, identity
 from ammo_env.beliefs import NOBODY, Beliefs, KalmanBelief, belief
 from ammo_env.config import AmmoConfig
 from ammo_env.memory import Impression
@@ -69,11 +67,6 @@ class FullKalmanBelief:
 def diagonal(arrays: Any, variance: Array, rank: int) -> Array:
     """[E, U, D] -> [E, U, R, R]: the leading R variances on the diagonal."""
     return variance[..., :rank, None] * arrays.constant[identity, rank]
-
-
-def identity(size: int) -> FloatArray:
-    """[size, size]."""
-    return np.eye(size, dtype=np.float32)
 
 
 def along(arrays: Any, items: Array, vector: Array) -> Array:

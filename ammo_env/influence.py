@@ -16,9 +16,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from ammo_env.arrays import Array, FloatArray, normalise
+from ammo_env.arrays import Array, identity, normalise
 from ammo_env.config import AmmoConfig
 from ammo_env.forces import Own, force
 from ammo_env.memory import Impression
@@ -58,19 +56,16 @@ def near_weights(arrays: Any, opinions: Array, listens: Array, epsilon: float) -
     sizes = square[..., :, None] + square[..., None, :]
     apart = sizes - 2.0 * xp.matmul(opinions, opinions.mT)
     rounding = 8.0 * float(xp.finfo(opinions.dtype).eps)
-    near = (apart <= epsilon**2 + rounding * sizes) & (listens > 0) | (arrays.constant[_self, opinions.shape[-2]] > 0)
+    oneself = arrays.constant[identity, opinions.shape[-2]] > 0
+    near = (apart <= epsilon**2 + rounding * sizes) & (listens > 0) | oneself
     return row_shares(arrays, xp.astype(near, opinions.dtype))
 
 
 def with_own_weight(arrays: Any, weights: Array, influence: float) -> Array:
     """(1 - influence) I + influence W; who listens to nobody (a row of zeros) keeps to their own opinion."""
-    own = arrays.constant[_self, weights.shape[-1]]
+    own = arrays.constant[identity, weights.shape[-1]]
     alone = arrays.as_float(weights.sum(axis=-1) == 0)[..., None]
     return (1.0 - influence) * own + influence * (weights + alone * own)
-
-
-def _self(people: int) -> FloatArray:
-    return np.eye(people, dtype=np.float32)
 
 
 class DeGroot:
@@ -100,7 +95,7 @@ class FriedkinJohnsen:
         arrays = self._arrays
         weights = with_own_weight(arrays, state.own["network"]["weights"], self._influence)
         if self._stubbornness is None:
-            susceptibility = 1.0 - (weights * arrays.constant[_self, weights.shape[-1]]).sum(axis=-1)
+            susceptibility = 1.0 - (weights * arrays.constant[identity, weights.shape[-1]]).sum(axis=-1)
         else:
             susceptibility = 1.0 - self._stubbornness
         return normalise(arrays, social_step(arrays, state.q, weights, own["initial"], susceptibility)), own

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ammo_env.arrays import Array, FloatArray, row_starts
+from ammo_env.arrays import Array, FloatArray, identity, row_starts
 from ammo_env.config import AmmoConfig
 from ammo_env.settings import ConfigError
 from ammo_env.space import MetaSpace
@@ -77,7 +77,7 @@ class Network:
     def begin(self, draws: Any, q: Array, human: Array) -> Own:
         """The network of an episode among humans that prefer q [E, U, D] and are rows `human` [E, U] of the pool."""
         arrays, company = self._arrays, Company(self._arrays, draws, q, human)
-        near = self._near(company) - 1e9 * arrays.constant[_self, human.shape[-1]]
+        near = self._near(company) - 1e9 * arrays.constant[identity, human.shape[-1]]
         neighbours = arrays.top_k(near, self._count)
         cell = neighbours + arrays.constant[row_starts, company.shape]
         valid = arrays.take(near, cell) > 0
@@ -104,10 +104,6 @@ def row_shares(arrays: Any, weights: Array) -> Array:
     """Rows of weights [..., U, U] >= 0 divided by their sums; a row of zeros stays."""
     total = weights.sum(axis=-1)[..., None]
     return weights / arrays.xp.where(total > 0, total, arrays.xp.ones_like(total))
-
-
-def _self(people: int) -> FloatArray:
-    return np.eye(people, dtype=np.float32)
 
 
 @network("similar")

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from ammo_env.arrays import Array, row_starts
+from ammo_env.config import AmmoConfig
 from ammo_env.creations import Corpus
 from ammo_env.market import GoalView
 from ammo_env.memory import Memory
@@ -104,6 +105,14 @@ def goal_layout(steering_dim: int, market: bool, events: bool = False) -> Layout
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*names, *("event",) * events), (steering_dim,))
     scalars = (*(MARKET_SCALARS if market else GOAL_SCALARS), *EVENT_SCALARS * events)
     return Layout({**shapes, "scalars": (len(scalars),)}, {"scalars": scalars})
+
+
+def side_layout(config: AmmoConfig, side: str) -> Layout:
+    """Observation of one buddy of a side in the worlds of a configuration."""
+    if side == "user_buddy":
+        return user_layout(config.attention.num_candidates, config.social.connected, config.num_destinations)
+    market = config.observations.goal_view == "market"
+    return goal_layout(config.goal_buddies.steering_dim, market, config.events.rate > 0)
 
 
 @dataclass

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ammo_env.aipp import Aipp
-from ammo_env.arrays import TINY, Array, FloatArray, IntArray
+from ammo_env.arrays import TINY, Array, FloatArray, IntArray, identity
 from ammo_env.beliefs import Beliefs, KalmanBelief, belief
 from ammo_env.config import AmmoConfig
 from ammo_env.gaussian import (
@@ -37,7 +37,6 @@ from ammo_env.gaussian import (
     diagonal,
     drawn,
     eliminate,
-    identity,
     learnt,
     spread,
     spread_along,
@@ -86,10 +85,8 @@ class PrototypeBelief:
     def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs:
         arrays, rest, dim, rank = self._arrays, _rest(beliefs), beliefs.mean.shape[-1], self._rank
         believed = along(arrays, sent.vectors, beliefs.mean)
-        model = self._aipp.expectation(
-            believed + self._bait * sent.provenance, sent.filled, sent.feedback.subspace
-        )
-        expected, slope, noise = model
+        affinity = believed + self._bait * sent.provenance
+        expected, slope, noise = self._aipp.expectation(affinity, sent.filled, sent.feedback.subspace)
         items = (slope * arrived)[..., None] * sent.vectors
         surprise = (sent.feedback.value - expected) * arrived + along(arrays, items, beliefs.mean - rest.mean)
         pulls = spread_along(arrays, rest.own["covariance"], rest.variance, items)

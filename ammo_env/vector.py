@@ -54,14 +54,7 @@ class VectorEnv:
         self.world = World(config, num_envs, get_arrays(backend, device), space)
         self.arrays = self.world.arrays
         self.num_agents = {"user_buddy": self.world.num_humans, "goal_buddy": self.world.num_goals}
-        self.observation_layouts: dict[str, Layout] = {
-            "user_buddy": observations.user_layout(
-                config.attention.num_candidates, config.social.connected, config.num_destinations
-            ),
-            "goal_buddy": observations.goal_layout(
-                config.goal_buddies.steering_dim, config.observations.goal_view == "market", config.events.rate > 0
-            ),
-        }
+        self.observation_layouts: dict[str, Layout] = {side: observations.side_layout(config, side) for side in SIDES}
         self.observation_spaces = {side: observation_space(self.observation_layouts[side]) for side in SIDES}
         self.action_spaces = {side: action_space(config, side) for side in SIDES}
         self.last_round: Round | None = None

@@ -17,7 +17,7 @@ from agents.networks import NetworkSpec
 from agents.policy import Policy
 from agents.training_settings import SIDES, TrainingSettings
 from ammo_env.config import AmmoConfig
-from ammo_env.observations import Layout, goal_layout, user_layout
+from ammo_env.observations import side_layout
 from ammo_env.spaces import action_space, observation_space
 from ammo_env.vector import VectorEnv
 
@@ -41,7 +41,7 @@ class TrainingPlan:
     def spaces(self) -> dict[str, tuple[gymnasium.Space[Any], gymnasium.Space[Any]]]:
         """side → (observation space, action space) of one buddy."""
         return {
-            side: (observation_space(_layout(self.world, side)), action_space(self.world, side)) for side in SIDES
+            side: (observation_space(side_layout(self.world, side)), action_space(self.world, side)) for side in SIDES
         }
 
     @property
@@ -89,7 +89,7 @@ def make_plan(
 
 def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> NetworkSpec:
     """The network that fits the observations and actions of one side."""
-    layout, own = _layout(world, side), settings.side(side)
+    layout, own = side_layout(world, side), settings.side(side)
     history = side_history(world, side).length if own.has_history else 0
     insight = len(USER_INSIGHTS) if side == "user_buddy" and settings.user_buddy.critic == "truth" else 0
     if side == "user_buddy":
@@ -125,14 +125,7 @@ def side_history(world: AmmoConfig, side: str) -> HistorySource:
         size = world.attention.num_slots
     else:
         size = int(space.n) if isinstance(space, gymnasium.spaces.Discrete) else (space.shape or (1,))[0]
-    return history_source(side, _layout(world, side), size)
-
-
-def _layout(world: AmmoConfig, side: str) -> Layout:
-    if side == "user_buddy":
-        return user_layout(world.attention.num_candidates, world.social.connected, world.num_destinations)
-    market = world.observations.goal_view == "market"
-    return goal_layout(world.goal_buddies.steering_dim, market, world.events.rate > 0)
+    return history_source(side, side_layout(world, side), size)
 
 
 def _seated(settings: TrainingSettings, side: str, own: Mapping[str, Policy]) -> dict[str, Policy]:
