@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import DEFAULT_CAST, GOAL_BASELINES, GRIDS, USER_BASELINES
+from agents.baselines.sceptic import Sceptic
 from agents.matchmaking import assign_seats
-from agents.policy import Policy, Turn, take_turn
+from agents.policy import Policy, Turn, guess_of, take_turn
 from ammo_env.config import AmmoConfig
 from ammo_env.metrics import Meter
 from ammo_env.vector import VectorEnv
@@ -53,6 +54,10 @@ class Cast(Policy):
     def __init__(self, side: str, players: Sequence[Policy]) -> None:
         self.side, self._players = side, players
         self.holders: NDArray[np.int64] = np.zeros((1, 1), dtype=np.int64)
+
+    def guesses(self, env: VectorEnv) -> NDArray[np.float64]:
+        """[E, N] the bait guess of whoever holds a seat."""
+        return np.array([guess_of(player, env.config) for player in self._players])[self.holders]
 
     def act(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         actions: NDArray[Any] | None = None
@@ -125,10 +130,14 @@ class Tuned:
 
 
 def make_user_baseline(text: str) -> Policy:
-    """A user-side baseline by name, with its one argument after "=": "greedy", "softmax=0.15".
+    """A user-side baseline by name, with its one argument after "=", and a bait guess of its own after a comma:
+    "greedy", "softmax=0.15", "linucb=2,bait_guess=0.3".
 
     Raises `ValueError` for an unknown name or a bad argument.
     """
+    text, comma, guess = text.partition(",bait_guess=")
+    if comma:
+        return Sceptic(make_user_baseline(text), _number(guess, f"{text},bait_guess={guess}"))
     name, _, value = text.partition("=")
     if name not in USER_BASELINES:
         raise ValueError(f"no user-side baseline '{name}'; there are: {', '.join(USER_BASELINES)}")
@@ -136,29 +145,42 @@ def make_user_baseline(text: str) -> Policy:
         return USER_BASELINES[name]()
     if name not in GRIDS:
         raise ValueError(f"baseline '{name}' takes no argument, but got '{text}'")
-    try:
-        return USER_BASELINES[name](**{GRIDS[name][0]: float(value)})
-    except ValueError:
-        raise ValueError(f"'{value}' in '{text}' is not a number") from None
+    return USER_BASELINES[name](**{GRIDS[name][0]: _number(value, text)})
 
 
-def tune_bandits(arena: Arena, goals: Mapping[str, Policy], tick: Tick | None = None) -> dict[str, Tuned]:
+def tune_bandits(
+    arena: Arena, goals: Mapping[str, Policy], tick: Tick | None = None, guesses: Sequence[float] = ()
+) -> dict[str, Tuned]:
     """The best setting of every bandit with a parameter, by normalised regret on the arena's worlds.
 
-    Use an arena of the TUNING stream, so that the evaluation is on other worlds.
+    Use an arena of the TUNING stream, so that the evaluation is on other worlds. The best setting is then tried with
+    each of `guesses` at bait, where what is compared with it has found one of its own.
     """
     best: dict[str, Tuned] = {}
     for name, (_, values) in GRIDS.items():
-        candidates = {f"{name}={value:g}": make_user_baseline(f"{name}={value:g}") for value in values}
-        scored = evaluate_user_buddies(candidates, goals, arena, tick)
-        ranking = [Tuned(label, meter.summary()["normalised_regret"]) for label, meter in scored.items()]
-        best[name] = min(ranking, key=lambda tuned: tuned.normalised_regret)
+        own = _best([f"{name}={value:g}" for value in values], goals, arena, tick)
+        others = [f"{own.name},bait_guess={guess:g}" for guess in guesses]
+        rival = _best(others, goals, arena, tick) if others else own
+        best[name] = min(own, rival, key=lambda tuned: tuned.normalised_regret)
     return best
 
 
-def num_tuning_episodes(arena: Arena) -> int:
+def num_tuning_episodes(arena: Arena, guesses: Sequence[float] = ()) -> int:
     """How often `tune_bandits` ticks."""
-    return arena.episodes * sum(len(values) for _, values in GRIDS.values())
+    return arena.episodes * sum(len(values) + len(guesses) for _, values in GRIDS.values())
+
+
+def _best(names: Sequence[str], goals: Mapping[str, Policy], arena: Arena, tick: Tick | None) -> Tuned:
+    scored = evaluate_user_buddies({name: make_user_baseline(name) for name in names}, goals, arena, tick)
+    ranking = [Tuned(name, meter.summary()["normalised_regret"]) for name, meter in scored.items()]
+    return min(ranking, key=lambda tuned: tuned.normalised_regret)
+
+
+def _number(value: str, text: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"'{value}' in '{text}' is not a number") from None
 
 
 def _measure(env: VectorEnv, meter: Meter) -> None:
@@ -175,7 +197,7 @@ def _play(
     env: VectorEnv, user: Policy, goal: Policy, seed: int, rng: np.random.Generator, after: Callable[[], None]
 ) -> None:
     """One episode in all worlds; `after` is called after every round."""
-    obs, _ = env.reset(seed)
+    obs, _ = env.reset(seed, {"bait_guess": guess_of(user, env.config)})
     for _ in range(env.config.episode.num_rounds):
         chosen = {p.side: p.act(take_turn(env, obs, p.side), rng) for p in (user, goal)}
         obs = env.step(chosen)[0]

@@ -18,7 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from agents.census import member_word
-from agents.evolution.genome import GENES
+from agents.evolution.genome import GENES, GENES_OF
 from agents.evolution.members import Niche
 from agents.lineage_figures import NICHE_COLOURS, SIDE_WORDS, lives_of
 
@@ -31,11 +31,12 @@ _STYLES: Mapping[str, Any] = MappingProxyType(
 _MEANING = MappingProxyType({
     "learning_rate": "learning rate", "entropy": "entropy bonus", "clip": "PPO clip", "gamma": "discount γ",
     "gae_lambda": "GAE λ", "novelty": "weight of novelty (explorers only)",
-    "honesty": "price of untruth, × the world's",
+    "honesty": "price of untruth, × the world's", "optimism": "trait: optimism (weight of doubt)",
+    "bait_guess": "trait: guess at bait",
 })  # fmt: skip
 _DECADES = [digit * 10.0**power for power in range(-6, 2) for digit in (1, 2, 5)]
 _HORIZONS = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995]
-_TICKS = {"log": _DECADES, "horizon": _HORIZONS, "linear": [step / 10 for step in range(11)]}
+_TICKS = {"log": _DECADES, "horizon": _HORIZONS}
 _SATISFACTION = {"user_buddy": "1 − normalised regret", "goal_buddy": "reward per round"}
 
 
@@ -86,8 +87,8 @@ def draw_genome_curves(
 ) -> Figure:
     """The figure of `genome_curves`: a line per member, broken where another is born into its slot."""
     lines = stretches(progress, events, side)
-    genes = [gene for gene in GENES if any(np.any(line.column(f"genome/{gene}")[1] > 0) for line in lines)]
-    figure = Figure(figsize=(13, 8.5), layout="constrained")
+    genes = [gene for gene in GENES_OF[side] if any(_has(line, gene) for line in lines)]
+    figure = Figure(figsize=(13, 8.8), layout="constrained")
     grid = GridSpec(3, 12, figure=figure)
     above = [figure.add_subplot(grid[0, 4 * i : 4 * i + 4]) for i in range(3)]
     below = [figure.add_subplot(grid[1 + i // 4, 3 * (i % 4) : 3 * (i % 4) + 3]) for i in range(8)]
@@ -110,16 +111,22 @@ def draw_genome_curves(
         axes.set_xlabel("training iteration", fontsize="small")
     figure.suptitle(f"{SIDE_WORDS[side]}: how the members fared, and the hyper-parameters they learned with",
                     fontsize="large")  # fmt: skip
-    below[-1].legend(handles=_legend(champion, side), loc="center", frameon=False,
-                     title="equal hyper-parameters\nare drawn side by side", title_fontsize="small")  # fmt: skip
+    figure.legend(handles=_legend(champion, side), loc="outside lower center", frameon=False, ncols=5,
+                  title="equal hyper-parameters are drawn side by side", title_fontsize="small")  # fmt: skip
     return figure
+
+
+def _has(line: Stretch, gene: str) -> bool:
+    """Does a member have a gene? Without novelty it is 0."""
+    values = line.column(f"genome/{gene}")[1]
+    return bool(np.any(values > 0 if gene == "novelty" else ~np.isnan(values)))
 
 
 def _draw_gene(axes: Axes, gene: str, lines: Sequence[Stretch], champion: int | None) -> None:
     """One hyper-parameter on its own scale, over the range in which it may evolve."""
     shown = [line for line in lines if gene != "novelty" or line.niche == Niche.EXPLORER]
     axes.set_title(_MEANING.get(gene, gene))
-    own, ticks = GENES[gene], _TICKS[GENES[gene].scale]
+    own = GENES[gene]
     if own.scale == "horizon":
         axes.set_yscale("function", functions=(_to_horizon, lambda y: 1 - np.exp(-y)))
     elif own.scale == "log":
@@ -129,7 +136,10 @@ def _draw_gene(axes: Axes, gene: str, lines: Sequence[Stretch], champion: int | 
     scale = axes.yaxis.get_transform()
     ends = scale.transform(np.array([low, high]))
     axes.set_ylim(*scale.inverted().transform(ends + 0.06 * (ends[1] - ends[0]) * np.array([-1, 1])))
-    axes.set_yticks([tick for tick in ticks if low <= tick <= high], minor=False)
+    if own.scale == "linear":
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+    else:
+        axes.set_yticks([tick for tick in _TICKS[own.scale] if low <= tick <= high], minor=False)
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y", color="0.93", linewidth=0.8)

@@ -24,6 +24,7 @@ from ammo_env.observations import Layout
 from ammo_env.scenarios import load_config
 from ammo_env.settings import ConfigError
 from ammo_env.spaces import action_space, observation_space
+from ammo_env.validation import bait_guess_of
 from ammo_env.vector import SIDES, VectorEnv
 from ammo_env.view import RENDER_MODES, available_modes, make_view
 
@@ -73,14 +74,22 @@ class BuddyEnv(gymnasium.Env[FloatArray, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
-        """Begin an episode; a seed fixes everything, None continues the random streams; no options."""
+        """Begin an episode; a seed fixes everything, None continues the random streams.
+
+        options={"bait_guess": ...}: what a learner that is a user buddy takes ungrounded content to add to answers.
+        """
         super().reset(seed=seed)
         if seed is not None or self._rng is None:
             # Of its own: gymnasium's generator has the very numbers of the world's.
             self._rng = np.random.default_rng([int(self.np_random.integers(2**31)), 1])
+        own = bait_guess_of(options)
         self._obs, _ = self.vector.reset(seed)
         for side, (cast, players) in self._casts.items():
             deal(cast, players, self.vector.num_agents[side], self._rng)
+        guesses = self._casts["user_buddy"][0].guesses(self.vector)
+        if self.side == "user_buddy":
+            guesses[0, self.seat] = self.config.beliefs.bait_guess if own is None else own
+        self.vector.assume(guesses)
         self._over = False
         self._view.follow()
         return self._own(self._obs), self._info()

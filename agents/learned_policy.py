@@ -44,6 +44,8 @@ class LearnedPolicy:
         self.side = network.spec.side
         self.network, self.deterministic = network, deterministic
         self.adaptive = adaptive and network.spec.history_size > 0
+        if self.side == "user_buddy":
+            self.bait_guess = network.traits["bait_guess"]
         self._memories: WeakKeyDictionary[VectorEnv, _Memory] = WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[Any, ...]:

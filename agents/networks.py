@@ -10,7 +10,7 @@ would have to be restored exactly. Weights are drawn from a generator that is pa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from agents.distributions import MASKED, ActionDistribution, Head, action_distribution
+from agents.evolution.genome import TRAITS
 
 
 class NetworkSpec(BaseModel):
@@ -49,7 +50,9 @@ class NetworkSpec(BaseModel):
     initial_sharpness: float = 2.0
     """Inverse temperature of the candidates' standardised scores at the start (user buddies)."""
     initial_optimism: float = 0.0
-    """Weight of a candidate's uncertainty beside its score at the start (user buddies)."""
+    """Trait at the start: weight of a candidate's uncertainty beside its score (user buddies)."""
+    initial_bait_guess: float = 0.0
+    """Trait at the start: what provenance is taken to add to an answer (user buddies)."""
     initial_publish: float = 1.0
     """Publish logit at the start."""
 
@@ -63,6 +66,16 @@ class BuddyNetwork(nn.Module):
 
     spec: NetworkSpec
 
+    @property
+    def traits(self) -> dict[str, float]:
+        """What no gradient changes, by name (`agents.evolution.genome.TRAITS`); nothing for goal buddies."""
+        return {}
+
+    def set_traits(self, values: Mapping[str, float]) -> None:
+        """Give it other traits; names that it does not have raise `KeyError`."""
+        if values:
+            raise KeyError(f"a {self.spec.side} has no traits {', '.join(sorted(values))}")
+
     def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
@@ -71,7 +84,8 @@ class CandidateNetwork(BuddyNetwork):
     """A user buddy: one score per candidate.
 
         h_k = relu(E₂ relu(E₁ [c_k, x])),  pooled = [mean_k h_k, max_k h_k, x] over valid candidates,
-        logit_k = w·relu(H h_k + P pooled) + skip·(o_k − mean o)/sd o,  o_k = score_k + optimism·uncertainty_k
+        logit_k = w·relu(H h_k + P pooled) + skip·(o_k − mean o)/sd o,
+        o_k = score_k + (trait + learned optimism)·uncertainty_k
         value = v·relu(V pooled)
 
     Where user buddies travel, destinations have logits from the pooled state, with a skip of their own from what each
@@ -83,6 +97,8 @@ class CandidateNetwork(BuddyNetwork):
     acting needs none of it (an asymmetric critic: Pinto et al. 2018).
     Distribution inputs: [B, K] masked logits (slate), or [B, 3K] means, log sd, weights (scores); K + P with travel.
     """
+
+    inborn: Tensor  # [2] the traits, in the order of TRAITS
 
     def __init__(self, spec: NetworkSpec, generator: torch.Generator) -> None:
         super().__init__()
@@ -101,13 +117,25 @@ class CandidateNetwork(BuddyNetwork):
         self.value_hidden = linear(2 * wide + spec.context_size + spec.insight_size, wide, gain, generator)
         self.value = linear(wide, 1, 0.1, generator)
         self.skip = nn.Parameter(torch.tensor(spec.initial_sharpness))
-        self.optimism = nn.Parameter(torch.tensor(spec.initial_optimism))
+        self.learned_optimism = nn.Parameter(torch.tensor(0.0))
+        # A buffer: it goes wherever the weights go (as float32), and no optimiser touches it.
+        self.register_buffer("inborn", torch.tensor([spec.initial_optimism, spec.initial_bait_guess]))
         if spec.destinations:
             self.travel_hidden = linear(2 * wide + spec.context_size, wide, gain, generator)
             self.travel = linear(wide, spec.destinations, 0.01, generator)
             self.travel_skip = nn.Parameter(torch.tensor(2.0))
         if spec.head == "scores":
             self.log_std = nn.Parameter(torch.tensor(math.log(spec.initial_std)))
+
+    @property
+    def traits(self) -> dict[str, float]:
+        return dict(zip(TRAITS, self.inborn.tolist(), strict=True))
+
+    def set_traits(self, values: Mapping[str, float]) -> None:
+        unknown = values.keys() - TRAITS.keys()
+        if unknown:
+            raise KeyError(f"traits are {', '.join(TRAITS)}, not {', '.join(sorted(unknown))}")
+        self.inborn.copy_(torch.tensor(list((self.traits | dict(values)).values())))
 
     def forward(self, obs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`mask` [B, K] bool, True where a candidate is valid, or [B, K + P] with destinations; None reads it from the
@@ -123,7 +151,8 @@ class CandidateNetwork(BuddyNetwork):
         shape = valid.shape[-2:]
         pooled = torch.cat([*_pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
         raised = self.raise_candidate(rows).unflatten(-2, shape) + self.raise_pooled(pooled).unsqueeze(-2)
-        optimistic = candidates[..., self._score] + self.optimism[..., None, None] * candidates[..., self._uncertainty]
+        optimism = (self.inborn[..., 0] + self.learned_optimism)[..., None, None]
+        optimistic = candidates[..., self._score] + optimism * candidates[..., self._uncertainty]
         skip = self.skip[..., None, None] * standardised(optimistic, valid)
         logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
         judged = torch.cat([pooled, insight], dim=-1) if self.spec.insight_size else pooled
@@ -222,20 +251,22 @@ def stacked(networks: Sequence[BuddyNetwork]) -> BuddyNetwork:
     B rows, in one pass: small products cost more by their number than by their size.
     """
     together = build_network(networks[0].spec, seed=0).requires_grad_(False)
-    for name, parameter in list(together.named_parameters()):
+    trained = {name for name, _ in together.named_parameters()}
+    for name, value in together.state_dict().items():
         path, _, last = name.rpartition(".")
-        room = torch.empty(len(networks), *parameter.shape, dtype=parameter.dtype)
-        setattr(together.get_submodule(path), last, nn.Parameter(room, requires_grad=False))
+        room = torch.empty(len(networks), *value.shape, dtype=value.dtype)
+        held = nn.Parameter(room, requires_grad=False) if name in trained else room
+        setattr(together.get_submodule(path), last, held)
     load_stacked(together, networks)
     return together
 
 
 def load_stacked(together: BuddyNetwork, networks: Sequence[BuddyNetwork]) -> None:
     """Give a `stacked` network the present weights of its members."""
-    own = [dict(network.named_parameters()) for network in networks]
+    own = [network.state_dict() for network in networks]
     with torch.no_grad():
-        for name, parameter in together.named_parameters():
-            torch.stack([parameters[name] for parameters in own], out=parameter)
+        for name, value in together.state_dict().items():
+            torch.stack([weights[name] for weights in own], out=value)
 
 
 def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator, bias: bool = True) -> Dense:

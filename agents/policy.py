@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammo_env.arrays import BoolArray, FloatArray
+from ammo_env.config import AmmoConfig
 from ammo_env.vector import VectorEnv
 
 
@@ -33,13 +34,22 @@ class Turn:
 
 
 class Policy(Protocol):
-    """Acts for all seats of its side at once; seats that are somebody else's are simply not used."""
+    """Acts for all seats of its side at once; seats that are somebody else's are simply not used.
+
+    A user buddy may have a `bait_guess` besides: what it takes ungrounded content to add to its human's answers
+    (`VectorEnv.assume`). Whoever plays it tells the world at the reset; without one the world's own is in force.
+    """
 
     side: str
 
     def act(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         """Actions [E, N, ...] in the environment's action kind of this side."""
         ...
+
+
+def guess_of(policy: Policy, config: AmmoConfig) -> float:
+    """The bait guess of a user buddy's policy, or what the world assumes without one."""
+    return float(getattr(policy, "bait_guess", config.beliefs.bait_guess))
 
 
 def take_turn(env: VectorEnv, obs: dict[str, Any], side: str) -> Turn:

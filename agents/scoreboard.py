@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.baselines.sceptic import GUESSES
 from agents.evaluation import (
     TUNING,
     Arena,
@@ -24,7 +25,7 @@ from agents.evaluation import (
     scripted_cast,
     tune_bandits,
 )
-from agents.policy import Policy
+from agents.policy import Policy, guess_of
 from agents.progress import Progress
 from agents.report import Cell, score_table
 from agents.statistics import Interval, mean_interval, paired_difference, ratio_interval
@@ -82,8 +83,11 @@ def full_scoreboard(
     config = held_out(config)
     arena = replace(arena, config=config)
     tuning, goals = replace(arena, episodes=1, stream=TUNING), scripted_cast()
-    with Progress(num_tuning_episodes(tuning), "tuning episodes") as progress:
-        tuned = tune_bandits(tuning, goals, Ticker(progress))
+    assumed = config.beliefs.bait_guess
+    # Whoever was trained may have found a guess at bait besides; then the bandits must have the chance.
+    guesses = GUESSES if any(guess_of(one, config) != assumed for one in user_buddies.values()) else ()
+    with Progress(num_tuning_episodes(tuning, guesses), "tuning episodes") as progress:
+        tuned = tune_bandits(tuning, goals, Ticker(progress), guesses)
     bandits = ["greedy", *(bandit.name for bandit in tuned.values())]
     everybody = {name: make_user_baseline(name) for name in ["random", *bandits, "oracle"]}
     choosing = next(iter(user_buddies.values()), everybody["greedy"])

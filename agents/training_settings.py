@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agents.evolution.genome import GENES
+from agents.evolution.genome import LEARNING_GENES
 from agents.evolution.members import Niche
 from agents.evolution.settings import EvolutionSettings, MatchmakingSettings
 from ammo_env.settings import Section
@@ -21,7 +21,7 @@ SIDES = ("user_buddy", "goal_buddy")
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What one member learns with: its genome (`agents.evolution.genome.GENES`) and two fixed numbers."""
+    """What one member learns with: genes (`agents.evolution.genome.LEARNING_GENES`) and two fixed numbers."""
 
     learning_rate: float
     entropy: float
@@ -36,7 +36,7 @@ class Hyperparameters:
     @property
     def genome(self) -> dict[str, float]:
         """The part that evolves."""
-        return {name: getattr(self, name) for name in GENES}
+        return {name: getattr(self, name) for name in LEARNING_GENES}
 
 
 class SideSettings(Section):
@@ -81,7 +81,9 @@ class UserSideSettings(SideSettings):
     initial_sharpness: float = Field(
         2.0, ge=0, description="inverse temperature of the candidates' standardised scores at the start"
     )
-    initial_optimism: float = Field(0.0, ge=0, description="weight of uncertainty beside the score at the start")
+    initial_optimism: float = Field(
+        0.0, ge=0, description="founders' trait: weight of uncertainty beside the score, to which learning adds its own"
+    )
     hidden: tuple[int, ...] = Field((32, 32), min_length=1, strict=False, description="widths, per candidate")
 
 

@@ -3,7 +3,9 @@
 Whatever the model, a belief is a mean and a variance per principal coordinate, from which scores, features and
 bandits are made. A model turns answers into beliefs; it registers itself under the name that `beliefs.model` uses.
 The default is an extended Kalman filter whose observation model is AiPP's: an answer y to item e has mean f(e.q),
-slope f', variance r. The filter knows noise, position bias and rho; it does not know bait, and so is misled by it.
+slope f', variance r. The filter knows noise, position bias and rho. It does not know bait: what ungrounded content is
+taken to add to an answer is the user buddy's guess (`Impression.assumed_bait`, bait_guess * provenance), in every model
+here. With the default of 0 it is misled.
 Items are absorbed one after the other; after each the covariance is projected on its diagonal.
 """
 
@@ -108,8 +110,8 @@ class KalmanBelief:
         return Beliefs(zeros + self._mean, zeros + self._variance)
 
     def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs:
-        believed = self._arrays.xp.matmul(sent.vectors, beliefs.mean[..., None])[..., 0]
-        model = self._aipp.expectation(believed, sent.filled, sent.feedback.subspace)
+        affinity = self._arrays.xp.matmul(sent.vectors, beliefs.mean[..., None])[..., 0] + sent.assumed_bait
+        model = self._aipp.expectation(affinity, sent.filled, sent.feedback.subspace)
         return absorb(self._arrays, beliefs, sent.vectors, sent.feedback.value, arrived, model)
 
     def forget(self, beliefs: Beliefs) -> Beliefs:

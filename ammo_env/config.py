@@ -257,9 +257,9 @@ class BeliefConfig(Section):
     )
     num_prototypes: int = Field(512, ge=2, description="P, training people remembered at most (prototypes)")
     bait_guess: float = Field(
-        0.15,
-        description="utility that one unit of provenance is assumed to add to an answer: the user buddy's guess, "
-        "not the world's aipp.bait (prototypes)",
+        0.0,
+        description="utility that one unit of provenance is taken to add to an answer: the user buddies' guess, not "
+        "the world's aipp.bait; 0 takes answers at their word. Policies may bring their own (VectorEnv.assume)",
     )
 
 

@@ -77,8 +77,11 @@ class MetaSpaceEnv(ParallelEnv[str, FloatArray, Any]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, FloatArray], Infos]:
-        """Begin an episode; a seed fixes everything, None continues the random stream; no options."""
-        self._obs, _ = self.vector.reset(seed)
+        """Begin an episode; a seed fixes everything, None continues the random stream.
+
+        options={"bait_guess": a number, or one per user buddy}: as `VectorEnv.assume`.
+        """
+        self._obs, _ = self.vector.reset(seed, options)
         self._members = self._first
         self.agents = [agent for side in SIDES for agent in self._members[side]]
         self._view.follow()

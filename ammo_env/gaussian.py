@@ -42,8 +42,8 @@ class FullKalmanBelief:
         return Beliefs(start.mean, start.variance, {"covariance": diagonal(self._arrays, start.variance, self._rank)})
 
     def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs:
-        believed = along(self._arrays, sent.vectors, beliefs.mean)
-        expected, slope, noise = self._aipp.expectation(believed, sent.filled, sent.feedback.subspace)
+        affinity = along(self._arrays, sent.vectors, beliefs.mean) + sent.assumed_bait
+        expected, slope, noise = self._aipp.expectation(affinity, sent.filled, sent.feedback.subspace)
         items = (slope * arrived)[..., None] * sent.vectors
         surprise = ((sent.feedback.value - expected) * arrived)[..., None]
         pulls = spread_along(self._arrays, beliefs.own["covariance"], beliefs.variance, items)

@@ -27,6 +27,7 @@ class Impression:
     vectors: Array  # [E, U, S, D] the creations shown (a copy: shelves move on)
     creator: Array  # [E, U, S] goal buddy that made the item
     provenance: Array  # [E, U, S] noisy view of its grounding error, as the user buddy was shown it
+    assumed_bait: Array  # [E, U, S] utility that the user buddy takes that to add to the answer
     filled: Array  # [E, U, S] bool
     feedback: Feedback
     credited: Array | None = None  # [E, U, S] bool: the creator is still there to be told; None: everybody is

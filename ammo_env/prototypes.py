@@ -14,9 +14,7 @@ over prototypes and rest is exact for ratings (elsewhere linearised at q_hat), i
 
 Drift takes the human away from the prototype and into the rest: A' = rho A, and r forgets as the filter does. So with
 time the belief goes over into the Kalman filter; where people are like nobody else (a = 0) it is one from the start.
-Beyond the filter's R leading coordinates prototypes say nothing. The model also knows that ungrounded content pleases
-more: the affinity that an answer follows is taken to be e.q + bait_guess * provenance, the noisy view of the grounding
-error that a user buddy is shown.
+Beyond the filter's R leading coordinates prototypes say nothing.
 Sources: Alspach & Sorenson 1972 (Gaussian sums); West 1993 (mixtures shrunk so that they keep mean and variance).
 """
 
@@ -61,7 +59,7 @@ class PrototypeBelief:
             )
         self._arrays, self._aipp = arrays, aipp
         self._diagonal = KalmanBelief(arrays, config, space, aipp)  # what the rest begins with, and how it forgets
-        self._bait, self._rho = config.beliefs.bait_guess, config.humans.drift_rho
+        self._rho = config.humans.drift_rho
         chosen = spread_out(len(space.people), config.beliefs.num_prototypes)
         self.remembered = chosen
         self._likeness = likeness(space.people, chosen, space.mean)
@@ -84,8 +82,7 @@ class PrototypeBelief:
 
     def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Array) -> Beliefs:
         arrays, rest, dim, rank = self._arrays, _rest(beliefs), beliefs.mean.shape[-1], self._rank
-        believed = along(arrays, sent.vectors, beliefs.mean)
-        affinity = believed + self._bait * sent.provenance
+        affinity = along(arrays, sent.vectors, beliefs.mean) + sent.assumed_bait
         expected, slope, noise = self._aipp.expectation(affinity, sent.filled, sent.feedback.subspace)
         items = (slope * arrived)[..., None] * sent.vectors
         surprise = (sent.feedback.value - expected) * arrived + along(arrays, items, beliefs.mean - rest.mean)

@@ -102,6 +102,7 @@ class Stage:
                 partial(self.writing.write, entity) if self.writing else None,
             ),
             beliefs=self.belief.prior(envs, people),
+            bait_guess=arrays.zeros(envs, people) + config.beliefs.bait_guess,
             memory=memory.empty_memory(arrays, envs, people, self.num_goals, groups, dim),
             under_way=[],
             own={} if self.network is None else {"network": self.network.begin(draws, q, human)},

@@ -25,6 +25,7 @@ class State:
     q: Array  # [E, U, D] hidden preferences, unit; with several interests (interests.py) the main one
     corpus: Corpus
     beliefs: Beliefs
+    bait_guess: Array  # [E, U] utility that a user buddy takes one unit of provenance to add to an answer
     memory: Memory
     under_way: list[Impression]  # impressions whose answers may still arrive, newest last
     own: dict[str, dict[str, Array]]  # what features that are on keep from round to round, by feature and name

@@ -6,12 +6,17 @@ clipped. An action that a mask forbids (publishing without energy) has no effect
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from ammo_env.arrays import Array
+from ammo_env.settings import ConfigError
+
+OPTION = "bait_guess"  # of a reset
 
 
 def check_actions(
@@ -64,6 +69,33 @@ def _out_of_range(arrays: Any, values: Array, space: Any) -> Array | None:
         return wrong if wrong.any() else None
     high = arrays.asarray(space.nvec) if isinstance(space, spaces.MultiDiscrete) else int(space.n)
     return (values < 0) | (values >= high)
+
+
+def bait_guess_of(options: Mapping[str, Any] | None) -> Any:
+    """What the options of a reset say of the bait guess, None where nothing.
+
+    Other options are somebody else's and are let pass, as PettingZoo's own tests ask; raises `ConfigError` for one that
+    is nearly ours.
+    """
+    for name in options or {}:
+        if name != OPTION and difflib.get_close_matches(name, [OPTION], cutoff=0.5):
+            raise ConfigError(f"reset() knows no option '{name}'; the nearest is '{OPTION}'")
+    return None if options is None else options.get(OPTION)
+
+
+def checked_guess(arrays: Any, guess: Any, shape: tuple[int, int]) -> Array:
+    """A bait guess as [E, U]. Raises `ValueError` for what does not fit there or is not finite."""
+    try:
+        values = arrays.asarray(np.asarray(guess, dtype=np.float32))
+        full: Array = arrays.zeros(*shape) + values
+    except (TypeError, ValueError, RuntimeError):
+        full = arrays.zeros(0)
+    if tuple(full.shape) != shape or not arrays.xp.isfinite(full).all():
+        raise ValueError(
+            f"bait_guess={guess!r}: expected a finite number, or one for each of the {shape[1]} user buddies "
+            f"[{shape[1]}], or of all worlds {list(shape)}"
+        )
+    return full
 
 
 def check_seed(seed: Any) -> None:

@@ -21,7 +21,7 @@ from ammo_env.observations import CandidateView, Layout
 from ammo_env.space import MetaSpace
 from ammo_env.spaces import action_space, observation_space
 from ammo_env.state import Actions, Round
-from ammo_env.validation import check_actions, check_seed
+from ammo_env.validation import bait_guess_of, check_actions, check_seed, checked_guess
 from ammo_env.world import World
 
 SIDES = ("user_buddy", "goal_buddy")
@@ -59,13 +59,30 @@ class VectorEnv:
         self.action_spaces = {side: action_space(config, side) for side in SIDES}
         self.last_round: Round | None = None
 
-    def reset(self, seed: int | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Begin new episodes in all worlds -> obs, infos (infos["action_mask"][side])."""
+    def reset(
+        self, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Begin new episodes in all worlds -> obs, infos (infos["action_mask"][side]).
+
+        options={"bait_guess": ...} is what `assume` takes. Raises `ConfigError` for a misspelt one.
+        """
         check_seed(seed)
+        guess = bait_guess_of(options)
         self.world.reset(seed)
+        if guess is not None:
+            self.assume(guess)
         self._anchor()
         self.last_round = None
         return self._observe(), {"action_mask": self.action_masks()}
+
+    def assume(self, bait_guess: Array) -> None:
+        """What user buddies take ungrounded content to add to the answers that they ask for from now on.
+
+        bait_guess: utility per unit of provenance, one number, or [U] or [E, U]; until a reset, which brings back
+        `beliefs.bait_guess`. Raises `ValueError` for other shapes and for what is no finite number.
+        """
+        state = self.world.state
+        state.bait_guess = checked_guess(self.arrays, bait_guess, tuple(state.bait_guess.shape))
 
     def step(
         self, actions: dict[str, Array]

@@ -113,11 +113,13 @@ class World(Stage):
             felt, state.own["interests"] = self.interests.meet(own, state.q, vectors, slates.filled)
         question = Question(felt, error, slates.filled, subspace, creator)
         feedback = self.aipp.ask(self._draws, question, state.own)
+        provenance = arrays.take(corpus.provenance, row)
         impression = Impression(
             item=slates.items,
             vectors=vectors,
             creator=creator,
-            provenance=arrays.take(corpus.provenance, row),
+            provenance=provenance,
+            assumed_bait=state.bait_guess[..., None] * provenance,
             filled=slates.filled,
             feedback=feedback,
         )

@@ -2,13 +2,15 @@
 
     python benchmarks/evolution.py [--scenarios default drift crowded] [--arms on off single] [--seeds 0 1 2 3 4]
                                    [--iterations N] [--jobs 2] [--out runs/evolution]
-    python benchmarks/evolution.py --speed      # forward passes both ways, and iterations with 6+4 members and with 1+1
+    python benchmarks/evolution.py --speed      # forward passes both ways, and seconds per iteration of every arm
 
-Arms, all on the same number of environment steps: `on` (6 goal and 4 user members), `off` (the same members without the
-cycle), `single` (one policy per side with twice the width, which gets all the rows). All learn by the recipe of
-configs/memory.yaml; `+kalman` or `+full_kalman` behind an arm gives the user buddies another belief than its
-prototypes. The champion is chosen by its fitness in training, then evaluated on people that nothing was trained on.
-Every run is a folder; a finished one is not repeated.
+Arms: `on` (6 goal and 4 user members), `off` (the same members without the cycle), `single` (one policy per side with
+twice the width, which gets all the rows). All learn by the recipe of configs/memory.yaml but for the traits, which
+nobody has tuned: no optimism, and answers taken at their word. What stands behind an arm's name changes it: `+tuned`
+begins with the traits of the recipe, which were tuned by hand; `+kalman` or `+full_kalman` is another belief than
+prototypes; `@133` is another number of iterations than `--iterations` (to compare at equal time). The champion is
+chosen by its fitness in training, then evaluated on people that nothing was trained on. Every run is a folder; a
+finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,8 +31,10 @@ import numpy as np
 import torch
 from studies import STUDY, run_studies, study
 
+from agents.census import take_census
 from agents.checkpoints import read_checkpoint
 from agents.evaluation import Arena, evaluate_goal_buddies, evaluate_user_buddies, make_user_baseline, scripted_cast
+from agents.learned_policy import policy_of
 from agents.logbook import read_progress
 from agents.networks import build_network
 from agents.report import table
@@ -55,8 +60,14 @@ ARMS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# The best of these is chosen on the very worlds of the evaluation: a yardstick that flatters the bandits.
+# Traits that nobody has tuned.
+NAIVE: dict[str, Any] = {"beliefs.bait_guess": 0.0, "training.user_buddy.initial_optimism": 0.0}
+
+# The best of these is chosen on the very worlds of the evaluation, once with answers taken at their word and once over
+# all guesses: yardsticks that flatter the bandits.
 BANDITS = ("greedy", "thompson=0.75", "linucb=1.5", "linucb=2", "linucb=3")
+GUESSING = tuple(f"linucb={width},bait_guess={guess}" for guess in (0.15, 0.3, 0.45) for width in (1.5, 2, 3))
+BANDIT_ARM = "single"  # the arm in whose worlds they play; those of all arms are the same
 
 
 def main() -> None:
@@ -86,28 +97,35 @@ def one_study(work: tuple[str, str, int, int | None, Path]) -> str:
     """Train and evaluate one run; returns a line about it."""
     scenario, arm, seed, iterations, out = work
     folder = out / f"{scenario}-{arm}-seed{seed}"
-    name, _, belief = arm.partition("+")
-    overrides = {**RECIPE, "training.seed": seed, "training.checkpoint_every": 0, **ARMS[name]}
-    if belief:
-        overrides["beliefs.model"] = belief
-    if iterations is not None:
-        overrides["training.iterations"] = iterations
-    return study(folder, scenario, overrides, {"scenario": scenario, "arm": arm, "seed": seed}, evaluate)
+    named, _, other = arm.partition("@")
+    name, *changes = named.split("+")
+    traits = {} if "tuned" in changes else NAIVE
+    overrides = {**RECIPE, **traits, "training.seed": seed, "training.checkpoint_every": 0, **ARMS[name]}
+    for belief in changes:
+        if belief != "tuned":
+            overrides["beliefs.model"] = belief
+    if other or iterations is not None:
+        overrides["training.iterations"] = int(other or iterations or 0)
+    found = partial(evaluate, bandits=arm == BANDIT_ARM)
+    return study(folder, scenario, overrides, {"scenario": scenario, "arm": arm, "seed": seed}, found)
 
 
-def evaluate(run: Run) -> dict[str, Any]:
-    """The champions of both sides on held-out people, and how unlike the members are."""
+def evaluate(run: Run, bandits: bool = True) -> dict[str, Any]:
+    """Champions, all user members and, if asked for, bandits on held-out people, and how unlike the members are."""
     users, goals = learned_policies(run)
     arena = Arena(held_out(run_world(run)), worlds=64, episodes=1, seed=run.config.training.seed)
-    scripts = scripted_cast()
-    fixed = {name: make_user_baseline(name) for name in BANDITS}
-    meters = evaluate_user_buddies({**users, **fixed}, scripts, arena)
+    scripts, living = scripted_cast(), [one for one in take_census(run.latest()) if not one.frozen]
+    members = {one.name: policy_of(one, deterministic=True) for one in living if one.side == "user_buddy"}
+    fixed = {name: make_user_baseline(name) for name in (*BANDITS, *GUESSING) if bandits}
+    meters = evaluate_user_buddies({**users, **members, **fixed}, scripts, arena)
     seats = evaluate_goal_buddies({**goals, **scripts}, scripts, users["trained"], arena)
     rewards = {name: float(values.mean()) for name, values in seats.items()}
     best = max(rewards[name] for name in scripts)
     rows = read_progress(run.folder)
     return {
         "users": {name: meter.summary() for name, meter in meters.items()},
+        "members": sorted(members),
+        "traits": {one.name: {**one.member.genome, "champion": one.champion} for one in living},
         "seats": rewards,
         "advantage": {name: rewards[name] - best for name in goals},
         "advantage_curve": [_best(row, "goal", "advantage_over_scripts") for row in rows],
@@ -142,24 +160,41 @@ def tables(out: Path, scenarios: list[str], arms: list[str], seeds: list[int]) -
         rows = []
         for arm, studies in found.items():
             chosen = [studies[seed] for seed in common]
-            regret = {m: [s["users"][m]["normalised_regret"] for s in chosen] for m in chosen[0]["users"]}
-            base = [found[arms[0]][seed]["users"]["trained, deterministic"]["normalised_regret"] for seed in common]
             mode = "trained, deterministic"
+            base = [_regret(found[arms[0]][seed], mode) for seed in common]
+            own = [_regret(one, mode) for one in chosen]
+            champion = [next(m for n, m in s["traits"].items() if n in s["members"] and m["champion"]) for s in chosen]
             rows.append([
-                arm, mean_interval(regret["trained"]), mean_interval(regret[mode]),
-                "–" if arm == arms[0] else paired_difference(regret[mode], base),
-                mean_interval(np.min([regret[name] for name in BANDITS], axis=0)),
-                mean_interval([s["advantage"][mode] for s in chosen]),
-                mean_interval([s["diversity"]["user"] for s in chosen]),
-                mean_interval([s["diversity"]["goal"] for s in chosen]),
-                float(np.mean([s["train_seconds"] for s in chosen])),
+                arm, mean_interval([_regret(one, "trained") for one in chosen]), mean_interval(own),
+                "–" if arm == arms[0] else paired_difference(own, base),
+                mean_interval([float(np.mean([_regret(one, name) for name in one["members"]])) for one in chosen]),
+                mean_interval([member["bait_guess"] for member in champion]),
+                mean_interval([member["optimism"] for member in champion]),
+                mean_interval([one["advantage"][mode] for one in chosen]),
+                mean_interval([one["diversity"]["user"] for one in chosen]),
+                mean_interval([one["diversity"]["goal"] for one in chosen]),
+                float(np.mean([one["train_seconds"] for one in chosen])),
             ])  # fmt: skip
-        heads = ["arm", "regret, drawn", "deterministic", f"minus {arms[0]}", "best bandit",
+        heads = ["arm", "regret, drawn", "deterministic", f"minus {arms[0]}", "mean of members", "guess", "optimism",
                  "goal seat over best script", "user diversity", "goal diversity", "seconds"]  # fmt: skip
         steps = found[arms[0]][common[0]]["agent_steps"]
         title = f"\n## {scenario} ({len(common)} seeds, {steps:,.0f} agent steps)\n"
-        parts += [title, "```", table(heads, rows), "```"]
+        parts += [title, "```", table(heads, rows), "```", *_best_bandits(out, scenario, common)]
     return "\n".join(parts)
+
+
+def _regret(found: Mapping[str, Any], name: str) -> float:
+    return float(found["users"][name]["normalised_regret"])
+
+
+def _best_bandits(out: Path, scenario: str, seeds: list[int]) -> list[str]:
+    """A line on the best bandits, where they have played."""
+    played = _studies(out, scenario, BANDIT_ARM, seeds)
+    if sorted(played) != seeds:
+        return []
+    word, all_of = (mean_interval([min(_regret(one, name) for name in names) for one in played.values()])
+                    for names in (BANDITS, (*BANDITS, *GUESSING)))  # fmt: skip
+    return [f"\nBest bandit that takes answers at their word: {word}; with the best guess as well: {all_of}."]
 
 
 def _studies(out: Path, scenario: str, arm: str, seeds: list[int]) -> dict[int, dict[str, Any]]:
@@ -202,11 +237,11 @@ def _passes(side: str, seats: int) -> dict[str, Callable[[], Any]]:
 
 
 def throughput(iterations: int = 8) -> str:
-    """Seconds per iteration of whole training, interleaved, medians; evolution on, so that cycles are in it."""
-    trainers = {}
-    for name, users in (("1 + 1 members", 1), ("4 + 6 members", 4)):
-        alone = {} if users > 1 else {name: value for name, value in ARMS["single"].items() if "hidden" not in name}
-        run = load_run_config("default", {**RECIPE, **alone})
+    """Seconds per iteration of whole training, interleaved, medians; with evolution, so that cycles are in it."""
+    trainers, narrow = {}, {name: value for name, value in ARMS["single"].items() if "hidden" not in name}
+    for name, changes in (("1 + 1 members", narrow), ("4 + 6 members (on)", {}), ("off", ARMS["off"]),
+                          ("1 + 1 members of twice the width (single)", ARMS["single"])):  # fmt: skip
+        run = load_run_config("default", {**RECIPE, **changes})
         trainers[name] = build_algorithm(make_plan(run.training, run.world))
         trainers[name].train_iteration()
     seconds: dict[str, list[float]] = {name: [] for name in trainers}

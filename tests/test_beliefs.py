@@ -113,6 +113,18 @@ class TestBeliefContract:
         other = replace(sent, feedback=replace(sent.feedback, value=value))
         assert_same(model.absorb(before, other, arrived), model.absorb(before, sent, arrived))
 
+    def test_content_that_pleases_too_much_is_discounted(self, env: VectorEnv, sent: Impression) -> None:
+        """A rating of y + .3 from content that is taken to add .3 teaches what y teaches of content that adds nothing,
+        to 2e-5, and not what it would teach at its word; to clicks and choices the guess makes a difference as well."""
+        model, before, bait = env.world.belief, env.world.state.beliefs, np.full_like(sent.assumed_bait, 0.3)
+        at_its_word = model.absorb(before, replace(sent, assumed_bait=0.0 * bait), sent.filled)
+        discounted = model.absorb(before, replace(sent, assumed_bait=bait), sent.filled)
+        assert np.abs(discounted.mean - at_its_word.mean).max() > 1e-3
+        if env.config.aipp.kind == "rating":
+            dearer = replace(sent.feedback, value=sent.feedback.value + bait)
+            taught = model.absorb(before, replace(sent, feedback=dearer, assumed_bait=bait), sent.filled)
+            assert_same(taught, at_its_word, 2e-5)
+
     def test_nothing_is_written_in_place(self, env: VectorEnv, sent: Impression) -> None:
         """Learning and forgetting leave the belief and the impression that they are given alone."""
         model, beliefs = env.world.belief, env.world.state.beliefs

@@ -14,10 +14,12 @@ from agents.evaluation import (
     evaluate_goal_buddies,
     evaluate_user_buddies,
     make_user_baseline,
+    num_tuning_episodes,
     scripted_cast,
     tune_bandits,
 )
 from agents.policy import take_turn
+from agents.scoreboard import full_scoreboard
 from ammo_env.config import AmmoConfig
 from ammo_env.scenarios import load_config
 
@@ -76,7 +78,31 @@ def test_tuning_returns_the_best_of_each_grid(config: AmmoConfig) -> None:
     assert sum(ticks) == 26
 
 
+def test_a_bandit_may_try_guesses_at_bait(config: AmmoConfig) -> None:
+    """The best setting of each grid is tried with each guess, and kept where none is better."""
+    ticks: list[int] = []
+    arena = Arena(config, worlds=2, stream=TUNING)
+    plain = tune_bandits(arena, scripted_cast())
+    tuned = tune_bandits(arena, scripted_cast(), ticks.append, guesses=(0.3, 50.0))
+    assert sum(ticks) == num_tuning_episodes(arena, (0.3, 50.0)) == 26 + 2 * 4
+    for name, one in tuned.items():
+        assert one.normalised_regret <= plain[name].normalised_regret
+        assert one.name in (plain[name].name, f"{plain[name].name},bait_guess=0.3")
+
+
+def test_a_scoreboard_gives_bandits_a_guess_where_whoever_was_trained_has_one(config: AmmoConfig) -> None:
+    arena = Arena(config, worlds=2)
+    for guess, expected in ((config.beliefs.bait_guess, False), (0.3, True)):
+        trained = {"trained": make_user_baseline(f"greedy,bait_guess={guess}")}
+        board = full_scoreboard(config, "default", trained, {}, arena)
+        assert any("bait_guess" in name for name in board.raw["user_buddies"]) is expected
+
+
 def test_baselines_by_name() -> None:
+    sceptic = make_user_baseline("softmax=0.25,bait_guess=0.3")
+    assert sceptic.bait_guess == 0.3  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="'much' in 'greedy,bait_guess=much' is not a number"):
+        make_user_baseline("greedy,bait_guess=much")
     assert make_user_baseline("softmax=0.25").temperature == 0.25  # type: ignore[attr-defined]
     wrong = (("gredy", "no user-side baseline"), ("greedy=1", "no argument"), ("linucb=x", "not a number"))
     for text, message in wrong:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.evolution.genome import GENES
+from agents.evolution.genome import GENES, LEARNING_GENES
 from agents.evolution.members import Niche
 from agents.history import History
 from agents.rllib.algorithm import BuddyTrainer
@@ -89,7 +89,9 @@ def check_in_force(trainer: BuddyTrainer) -> None:
         roster = players(trainer, side).roster
         for slot, member in trainer.evolution.populations[side].living.items():
             name = trainer.plan.slots(side)[slot]
-            assert trainer.learner.hyperparameters(name).genome == member.genome
+            in_force = LearnerBodies(trainer.learner, trainer.plan.slots(side)).genome(slot)
+            assert in_force == pytest.approx(member.genome, rel=1e-6)
+            assert {name: in_force[name] for name in LEARNING_GENES} == {n: member.genome[n] for n in LEARNING_GENES}
             groups = trainer.learner.get_optimizer(name).param_groups
             assert [group["lr"] for group in groups] == [member.genome["learning_rate"]]
             assert roster.hyperparameters[name] == trainer.learner.hyperparameters(name)
@@ -109,12 +111,14 @@ def test_genomes_are_in_force_in_learner_and_runner_through_every_cycle(make_tra
     assert {"inherited", "recombined", "retired", "admitted"} <= set(kinds)
     for side in SIDES:
         for member in trainer.evolution.populations[side].living.values():
-            for name, gene in GENES.items():
-                value = member.genome[name]
+            assert member.genome.keys() == (GENES if side == USER else LEARNING_GENES).keys()
+            for name, value in member.genome.items():
+                gene = GENES[name]
                 assert gene.low <= value <= gene.high or (name == "novelty" and value == 0.0)
 
 
-def test_founders_have_the_configured_genome_with_spread_beyond_the_first_of_a_niche(make_trainer: MakeTrainer) -> None:
+def test_founders_differ_from_the_configured_genome_but_for_the_first(make_trainer: MakeTrainer) -> None:
+    """Whatever their genomes, they begin with the same weights; traits are beside the weights."""
     trainer = make_trainer(
         user_buddy={"members": 6, "learning_rate": 4e-3, "novelty": 0.3}, gamma=0.8, evolution={"common_founder": True}
     )
@@ -122,11 +126,12 @@ def test_founders_have_the_configured_genome_with_spread_beyond_the_first_of_a_n
     assert [member.niche for member in living.values()] == [Niche.EXPLOITER, Niche.EXPLORER, Niche.ADAPTIVE] * 2
     for slot, member in living.items():
         own = (member.genome["learning_rate"], member.genome["gamma"], member.genome["novelty"])
-        assert (own[:2] == (4e-3, 0.8)) is (slot < 3)
-        assert (own[2] == 0.3) is (slot == 1)
+        assert (own[:2] == (4e-3, 0.8)) is (slot == 0)
         assert (own[2] > 0) is (member.niche is Niche.EXPLORER)
-    networks = [trainer.learner.network(f"user_{slot}").state_dict() for slot in range(6)]
-    assert all(same(networks[0], other) for other in networks[1:])
+        assert (member.genome["bait_guess"] == member.genome["optimism"] == 0.0) is (slot == 0)
+    networks = [dict(trainer.learner.network(f"user_{slot}").named_parameters()) for slot in range(6)]
+    assert all(torch.equal(networks[0][name], other[name]) for other in networks[1:] for name in other)
+    assert len({tuple(trainer.learner.network(f"user_{slot}").traits.values()) for slot in range(6)}) == 6
 
 
 def test_without_a_common_founder_all_begin_with_weights_of_their_own(make_trainer: MakeTrainer) -> None:
@@ -153,7 +158,7 @@ def test_every_member_discounts_by_its_own_gamma(make_trainer: MakeTrainer) -> N
 
 def test_every_member_has_its_own_lambda(make_trainer: MakeTrainer) -> None:
     """λ = 0: the target is r + γ V of the next round."""
-    trainer = make_trainer(user_buddy={"members": 2})
+    trainer = make_trainer(user_buddy={"members": 2}, evolution={"spread": 1.0})
     plant(trainer, USER, 1, gae_lambda=0.0)
     batch = trainer.env_runner.sample().policy_batches
     record, own = records(trainer, USER)[0]
@@ -166,7 +171,9 @@ def test_every_member_has_its_own_lambda(make_trainer: MakeTrainer) -> None:
 
 
 def test_only_explorers_are_paid_for_novelty_and_nobody_is_judged_by_it(make_trainer: MakeTrainer) -> None:
-    settings: dict[str, Any] = {"user_buddy": {"members": 3}, "goal_buddy": {"members": 3, "scripted_share": 0.2}}
+    settings: dict[str, Any] = {
+        "user_buddy": {"members": 3}, "goal_buddy": {"members": 3, "scripted_share": 0.2}, "evolution": {"spread": 1.0},
+    }  # fmt: skip
     one, other = (make_trainer({"num_slots": 2}, **settings) for _ in range(2))
     for side in SIDES:
         plant(one, side, 1, novelty=0.5)
@@ -440,6 +447,42 @@ def test_a_planted_learning_rate_of_one_retires_within_its_patience(make_trainer
     assert all(value.isfinite().all() for value in weights(trainer).values())
     check_in_force(trainer)
     assert all(np.isfinite(v) for name, v in trainer.train_iteration().items() if not name.startswith("user_1/"))
+
+
+def test_everybody_believes_by_a_guess_of_its_own(make_trainer: MakeTrainer) -> None:
+    """Members, the hall of fame and scripts; a new guess is in force from the next sample on, also in mid-episode."""
+    trainer = teeming(
+        make_trainer, {"beliefs.bait_guess": 0.2}, rounds_per_iteration=4,
+        user_buddy={"members": 2, "scripted_share": 0.25, "scripts": ("greedy",)}, evolution={**RESTLESS, "every": 100},
+    )  # fmt: skip
+    for guess in (0.5, 0.7):
+        plant(trainer, USER, 1, bait_guess=guess)
+        trainer.train_iteration()
+        side, env = players(trainer, USER), trainer.env_runner.env
+        own = [trainer.learner.network(name).traits["bait_guess"] for name in ("user_0", "user_1")]
+        assert own == pytest.approx([0.2, guess])
+        held = side.holders
+        assert {-1, 0, 1} <= set(held.ravel().tolist())
+        expected = np.where(held == 1, guess, 0.2)
+        np.testing.assert_allclose(env.world.state.bait_guess, expected, rtol=1e-6)
+
+
+def test_who_distrusts_honest_answers_retires(make_trainer: MakeTrainer) -> None:
+    """Without bait in the world a guess of 4 turns beliefs against whatever is far from the facts. No gradient could
+    mend that: selection does, and its children do not inherit it."""
+    trainer = make_trainer(
+        {"aipp.bait": 0.0, "aipp.noise": 0.1, "observations.provenance_noise": 0.0, "goal_buddies.steering_scale": 2.0},
+        num_worlds=24, measure_every=1, user_buddy={"members": 4, "niches": ("exploiter",)},
+        goal_buddy={"members": 0, "scripts": ("random_script",)},
+        evolution={"every": 4, "ready_after": 4, "patience": 2, "migration": 0.0},
+    )  # fmt: skip
+    bad = plant(trainer, USER, 1, bait_guess=4.0)
+    for _ in range(4 * 3):
+        trainer.train_iteration()
+    lineage = trainer.evolution.populations[USER].lineage
+    assert lineage[bad].died is not None
+    assert all(bad not in member.parents for member in lineage.members)
+    assert all(member.genome["bait_guess"] <= GENES["bait_guess"].high for member in lineage.living.values())
 
 
 @pytest.mark.parametrize("kinds", [("slate", "gains"), ("scores", "steer"), ("slate", "nudge")])

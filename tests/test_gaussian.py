@@ -45,7 +45,7 @@ def slate(rng: np.random.Generator, dim: int, slots: int = 4) -> Impression:
     values = rng.standard_normal((1, 1, slots)).astype(np.float32)
     return Impression(
         vectors=items.astype(np.float32), creator=nobody, item=nobody, filled=there,
-        provenance=np.zeros((1, 1, slots), np.float32),
+        provenance=np.zeros((1, 1, slots), np.float32), assumed_bait=np.zeros((1, 1, slots), np.float32),
         feedback=Feedback(values, there, nobody),
     )  # fmt: skip
 

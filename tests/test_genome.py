@@ -72,6 +72,19 @@ def test_a_perturbation_goes_up_or_down_at_even_odds_and_each_gene_by_itself() -
         assert abs(pairs.count(pair) / draws - 0.25) < 4 * math.sqrt(0.25 * 0.75 / draws)
 
 
+def test_a_linear_gene_moves_by_a_random_part_of_its_range_and_turns_round_at_its_ends() -> None:
+    """Up to a quarter of 0..2 with factor 1.25, uniformly: mean .25. From an end all moves lead inwards."""
+    gene, rng, draws = Gene(0.0, 2.0, "linear"), np.random.default_rng(0), 2000
+    assert gene.moved(1.0, 1.25, True, 0.5) == 1.25
+    assert gene.moved(1.0, 1.25, False, 0.5) == 0.75
+    assert gene.moved(0.0, 1.25, False, 0.5) == 0.25
+    assert gene.moved(2.0, 1.25, True, 0.5) == 1.75
+    moved = np.array([mutated({"a": 0.0}, {"a": gene}, rng, 1.25, 0.0)["a"] for _ in range(draws)])
+    assert moved.min() > 0.0
+    assert moved.max() <= 0.5
+    assert abs(moved.mean() - 0.25) < 4 * 0.5 / math.sqrt(12 * draws)
+
+
 def test_resampling_happens_at_its_rate() -> None:
     rng, draws = np.random.default_rng(0), 2000
     moved = [mutated({"a": 1.0}, {"a": Gene(1e-3, 1e3)}, rng, 2.0, 0.2)["a"] for _ in range(draws)]

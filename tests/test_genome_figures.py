@@ -49,6 +49,23 @@ def test_every_panel_shows_every_member(made_up_run: Any) -> None:
     assert panel(figure, "learning rate").get_yscale() == "log"
 
 
+def test_a_side_shows_its_own_genes(made_up_run: Any) -> None:
+    """Traits are a user buddy's, the price of untruth a goal buddy's; a trait of 0 is drawn, on its whole range."""
+    first = {"genome/optimism": 0.0, "genome/bait_guess": 0.0}
+    progress = [{**row, **{f"user_0/{name}": value for name, value in first.items()}} for row in made_up_run.progress]
+    titles = {}
+    for side in ("user_buddy", "goal_buddy"):
+        figure = draw_genome_curves(progress, made_up_run.events, side)
+        titles[side] = [axes.get_title() for axes in figure.axes]
+        if side == "user_buddy":
+            low, high = panel(figure, "trait: guess").get_ylim()
+            assert low < 0.0
+            assert high > 1.0
+    assert not any(title.startswith("price") for title in titles["user_buddy"])
+    assert any(title.startswith("price") for title in titles["goal_buddy"])
+    assert not any(title.startswith("trait") for title in titles["goal_buddy"])
+
+
 def test_niche_shares_fill_the_panel(made_up_run: Any) -> None:
     figure = draw_genome_curves(made_up_run.progress, made_up_run.events, "user_buddy")
     areas = panel(figure, "share").collections
@@ -73,7 +90,7 @@ def test_the_champion_is_outlined_and_named(made_up_run: Any, tmp_path: Path) ->
     figure = draw_genome_curves(made_up_run.progress, made_up_run.events, "user_buddy", member)
     outlines = [line for line in panel(figure, "fitness").lines if line.get_color() == "black"]
     assert len(outlines) == 1
-    legend = [text.get_text() for axes in figure.axes for text in getattr(axes.get_legend(), "get_texts", list)()]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert f"champion in the end (user-{member})" in legend
     path = genome_curves(tmp_path / "g.png", made_up_run.progress, made_up_run.events, "user_buddy", member)
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -79,7 +79,10 @@ def turn_of(env: VectorEnv, obs: dict[str, Any], infos: dict[str, Any], side: st
 def test_it_acts_exactly_as_in_training(trained: tuple[BuddyTrainer, Path], side: str, member: str) -> None:
     """The runner's stored distribution inputs, observation by observation, come out of the loaded policy bit by bit."""
     trainer, path = trained
-    network = load_policy(path, side).network
+    policy = load_policy(path, side)
+    network = policy.network
+    assert policy.network.traits == trainer.learner.network(member).traits
+    assert getattr(policy, "bait_guess", None) == policy.network.traits.get("bait_guess")
     batch = trainer.env_runner.sample().policy_batches[member]
     rows = len(batch["obs"]) // trainer.plan.settings.rounds_per_iteration
     with torch.no_grad():

@@ -38,7 +38,7 @@ def watched(trainer: BuddyTrainer) -> list[dict[str, Any]]:
 def test_what_is_learned_from_ends_with_the_life(make_trainer: MakeTrainer) -> None:
     """Value targets by the definition, life by life; an explorer's novelty is that of its own last creation; a
     newborn's history is empty and a survivor's is not. The rollout ends in mid-episode, in a round with deaths."""
-    trainer = make_trainer(MORTAL, rounds_per_iteration=6, goal_buddy=GOALS)
+    trainer = make_trainer(MORTAL, rounds_per_iteration=6, goal_buddy=GOALS, evolution={"spread": 1.0})
     seen = watched(trainer)
     batch = trainer.env_runner.sample().policy_batches
     players = trainer.env_runner._players["goal_buddy"]

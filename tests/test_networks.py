@@ -122,6 +122,38 @@ def test_an_untrained_user_buddy_is_a_softmax_over_optimistic_scores() -> None:
     assert (network(flat(table, context))[0] - expected).abs().max() < 0.1
 
 
+def test_traits_travel_with_the_weights_and_no_gradient_reaches_them() -> None:
+    """Optimism is what the trait says plus what was learned; a stacked network has everybody's own."""
+    one, other = (build_network(user_spec(initial_optimism=1.0, initial_bait_guess=0.25), seed=0) for _ in range(2))
+    assert one.traits == {"optimism": 1.0, "bait_guess": 0.25}
+    other.set_traits({"optimism": 2.5})
+    assert other.traits == {"optimism": 2.5, "bait_guess": 0.25}
+    table, context = candidates(16)
+    assert (one(flat(table, context))[0] - other(flat(table, context))[0]).abs().max() > 0.1
+    together = stacked([one, other])
+    rows = flat(table, context).expand(2, -1, -1)
+    for mine, network in zip(together(rows)[0], (one, other), strict=True):
+        torch.testing.assert_close(mine, network(flat(table, context))[0])
+    one(flat(table, context))[0].sum().backward()
+    trained = dict(one.named_parameters())
+    assert "inborn" not in trained
+    assert trained["learned_optimism"].grad is not None
+    with torch.no_grad():
+        trained["learned_optimism"].add_(1.5)
+    torch.testing.assert_close(one(flat(table, context))[0], other(flat(table, context))[0], atol=1e-5, rtol=1e-5)
+    one.load_state_dict(other.state_dict())
+    assert one.traits == other.traits
+
+
+def test_traits_that_nobody_has_are_refused() -> None:
+    with pytest.raises(KeyError, match="traits are optimism, bait_guess, not courage"):
+        build_network(user_spec(), seed=0).set_traits({"courage": 1.0})
+    creator = build_network(goal_spec(), seed=0)
+    assert creator.traits == {}
+    with pytest.raises(KeyError, match="a goal_buddy has no traits optimism"):
+        creator.set_traits({"optimism": 1.0})
+
+
 def test_insight_moves_the_value_alone() -> None:
     """The last two numbers of an observation change V and not one logit; with a leading axis of members too."""
     networks = [build_network(user_spec(insight_size=2), seed=seed) for seed in (0, 1)]

@@ -25,7 +25,7 @@ EXPLOITER, EXPLORER, ADAPTIVE = Niche
 RESIDENT = {EXPLORER: frozenset({"novelty"})}
 CONFIGURED = {
     "learning_rate": 1e-3, "entropy": 3e-3, "clip": 0.2, "gamma": 0.9, "gae_lambda": 0.95, "novelty": 0.1,
-    "honesty": 1.0,
+    "honesty": 1.0, "optimism": 0.5, "bait_guess": 0.2,
 }  # fmt: skip
 Rng = np.random.Generator
 
@@ -324,13 +324,13 @@ def test_a_side_that_broke_altogether_is_founded_anew() -> None:
     assert set(own.fitness().values()) == {0.0}
 
 
-def test_the_first_founder_of_a_niche_has_the_configured_genome() -> None:
-    own = Population([EXPLOITER, EXPLORER, EXPLOITER, EXPLORER], CONFIGURED, EvolutionSettings(), 0, resident=RESIDENT)
-    assert own.living[0].genome == {**CONFIGURED, "novelty": 0.0}
-    assert own.living[1].genome == CONFIGURED
-    for slot in (2, 3):
-        for name, value in own.living[slot - 2].genome.items():
-            assert (own.living[slot].genome[name] == value) is (value == 0.0), name
+def test_the_first_founder_has_the_configured_genome_and_the_others_mutations_of_it() -> None:
+    own = Population([EXPLORER, EXPLOITER, EXPLORER, EXPLOITER], CONFIGURED, EvolutionSettings(), 0, resident=RESIDENT)
+    assert own.living[0].genome == CONFIGURED
+    for slot in (1, 2, 3):
+        for name, value in own.living[slot].genome.items():
+            foreign = name == "novelty" and slot != 2
+            assert value == 0.0 if foreign else value != CONFIGURED[name], name
     same = Population([EXPLOITER] * 3, CONFIGURED, EvolutionSettings(spread=1.0), 0)
     assert all(member.genome == CONFIGURED for member in same.living.values())
 

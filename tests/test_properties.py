@@ -83,9 +83,10 @@ def configs(draw: st.DrawFn) -> AmmoConfig:
                       "social_share": liked, "index": draw(st.sampled_from(["exact", "subspaces"])),
                       "fresh": draw(st.sampled_from(["random", "newest"])), "travel": draw(st.booleans())},
         "aipp": {"kind": draw(st.sampled_from(sorted(ORACLES))), "subspaces": faults},
-        "beliefs": draw(st.sampled_from([{"prior": "population"}, {"prior": "zero"},
-                                         {"model": "full_kalman", "rank": number(1, dim)}, {"model": "truth"},
-                                         {"model": "prototypes", "num_prototypes": 7, "bait_guess": share(-1, 1)}])),
+        "beliefs": {"bait_guess": share(-1, 1), **draw(st.sampled_from([
+            {"prior": "population"}, {"prior": "zero"}, {"model": "full_kalman", "rank": number(1, dim)},
+            {"model": "truth"}, {"model": "prototypes", "num_prototypes": 7},
+        ]))},
         "rewards": {"societal": share(0, 1), "user_buddy": draw(st.sampled_from(["regret", "feedback"]))},
         "life": draw(st.sampled_from([{}, {"viability": 0.3, "grace": 2}, {"starve_rounds": 1, "max_births": 3}])),
         "observations": {"goal_view": draw(st.sampled_from(["market", "own_feedback"]))},

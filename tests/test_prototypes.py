@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ammo_env.aipp import Aipp, Feedback
 from ammo_env.arrays import NumpyArrays
-from ammo_env.beliefs import Beliefs, KalmanBelief
+from ammo_env.beliefs import Beliefs
 from ammo_env.config import AmmoConfig
 from ammo_env.knowledge import Knowledge
 from ammo_env.memory import Impression
@@ -29,7 +29,7 @@ MakeConfig = Callable[..., AmmoConfig]
 MakeEnv = Callable[..., VectorEnv]
 RandomActions = Callable[..., Any]
 
-HAND = {"knowledge.num_subspaces": 1, "aipp.noise": 0.5, "beliefs.model": "prototypes", "beliefs.bait_guess": 0.5}
+HAND = {"knowledge.num_subspaces": 1, "aipp.noise": 0.5, "beliefs.model": "prototypes"}
 PEOPLE = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float64)
 
 
@@ -45,13 +45,13 @@ def belief_of(people: Values, **overrides: Any) -> PrototypeBelief:
     return PrototypeBelief(ARRAYS, config, space, Aipp(ARRAYS, config.aipp, 1))
 
 
-def answers(items: Any, values: Any, provenance: Any) -> Impression:
+def answers(items: Any, values: Any, assumed_bait: Any) -> Impression:
     """One human of one world was shown `items` [S, D] and answers every one."""
     vectors = np.asarray(items, np.float32)[None, None]
     there = np.ones(vectors.shape[:3], bool)
     return Impression(
         item=np.zeros(there.shape, np.int64), vectors=vectors, creator=np.zeros(there.shape, np.int64), filled=there,
-        provenance=np.asarray(provenance, np.float32)[None, None],
+        provenance=np.zeros(there.shape, np.float32), assumed_bait=np.asarray(assumed_bait, np.float32)[None, None],
         feedback=Feedback(np.asarray(values, np.float32)[None, None], there, np.zeros(there.shape, np.int64)),
     )  # fmt: skip
 
@@ -65,9 +65,9 @@ def taught(model: PrototypeBelief, *impressions: Impression) -> Beliefs:
 
 def test_the_exact_posterior_over_three_people_by_hand() -> None:
     """Everybody has a double (so likeness 1 and nothing is left to the rest): two answers on one slate and one on the
-    next are Bayes' rule over three people, w_p proportional to exp(-sum (y - e.q_p - .5 provenance)^2 / .5)."""
+    next are Bayes' rule over three people, w_p proportional to exp(-sum (y - e.q_p - assumed bait)^2 / .5)."""
     model = belief_of(np.repeat(PEOPLE, 2, axis=0))
-    first = answers([[1, 0], [0, 1]], [0.9, 0.5], [0.2, 0.6])
+    first = answers([[1, 0], [0, 1]], [0.9, 0.5], [0.1, 0.3])
     second = answers([[0.8, 0.6]], [0.7], [0.0])
     # The gaps are (-.2, .2, -.1), (.8, -.8, .1) and (.2, -.6, -.26), their squares sum to .09, 1.29 and .4676.
     weights = np.exp(-np.array([0.09, 1.29, 0.4676]) / 0.5)
@@ -108,7 +108,7 @@ def test_it_is_the_exact_gaussian_sum(rho: float) -> None:
     deviation of q.e of one dense filter per prototype, to 2e-5. The first two people and the last two are each
     other's nearest: from the mean (.56, .56) the likeness is .1848 / .207 = .892704."""
     people, rng = np.array([[1, 0], [0.96, 0.28], [0, 1], [0.28, 0.96]]), np.random.default_rng(0)
-    model = belief_of(people, **{"beliefs.bait_guess": 0.0, "humans.drift_rho": rho})
+    model = belief_of(people, **{"humans.drift_rho": rho})
     beliefs, sent = model.prior(1, 1), []
     np.testing.assert_allclose(beliefs.mean[0, 0], people.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(beliefs.variance[0, 0], people.var(axis=0), atol=3e-6)
@@ -128,23 +128,13 @@ def test_it_is_the_exact_gaussian_sum(rho: float) -> None:
     assert spread == pytest.approx(np.sqrt(item @ covariance @ item), abs=2e-5)
 
 
-def test_content_that_pleases_too_much_is_discounted() -> None:
-    """An answer of .8 to an item of provenance .6 teaches what .5 teaches of one of provenance 0 (guess .5), whatever
-    the true bait of the world is."""
-    plain = taught(belief_of(PEOPLE), answers([[1, 0]], [0.5], [0.0]))
-    for bait in (0.0, 0.3, 5.0):
-        baited = taught(belief_of(PEOPLE, **{"aipp.bait": bait}), answers([[1, 0]], [0.8], [0.6]))
-        np.testing.assert_allclose(baited.mean, plain.mean, atol=1e-6)
-        np.testing.assert_allclose(baited.variance, plain.variance, atol=1e-6)
-
-
 @pytest.mark.parametrize("settings", [{}, {"aipp.kind": "click"}, {"humans.drift_rho": 0.9, "aipp.latency": 1}])
 def test_where_people_are_like_nobody_it_is_the_kalman_filter(
     settings: dict[str, Any], small_env: MakeEnv, random_actions: RandomActions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Likeness 0 and no bait guessed: mean and variance of the filter with a full covariance, to 2e-5."""
+    """Likeness 0: mean and variance of the filter with a full covariance, to 2e-5."""
     monkeypatch.setattr("ammo_env.prototypes.likeness", lambda *_: 0.0)
-    known = small_env(2, {**settings, "beliefs.model": "prototypes", "beliefs.bait_guess": 0.0})
+    known = small_env(2, {**settings, "beliefs.model": "prototypes"})
     plain, rng = small_env(2, {**settings, "beliefs.model": "full_kalman"}), np.random.default_rng(0)
     known.reset(seed=0)
     plain.reset(seed=0)
@@ -221,7 +211,7 @@ def test_many_dimensions_and_many_answers_stay_finite() -> None:
     people[:, :60] = rng.standard_normal((300, 60))
     people = people.repeat(2, axis=0)
     people /= np.linalg.norm(people, axis=1, keepdims=True)
-    model = belief_of(people, **{"knowledge.dim": 1536, "aipp.noise": 0.0, "beliefs.bait_guess": 0.0})
+    model = belief_of(people, **{"knowledge.dim": 1536, "aipp.noise": 0.0})
     beliefs = model.prior(1, 1)
     for _ in range(200):
         items = people[rng.integers(2, 600, 4)]
@@ -232,15 +222,3 @@ def test_many_dimensions_and_many_answers_stay_finite() -> None:
         assert np.isfinite(array).all()
     assert (beliefs.variance > 0).all()
     assert beliefs.mean[0, 0] @ people[0] > 0.8
-
-
-def test_kalman_knows_no_bait(small_env: MakeEnv) -> None:
-    """The guess is the prototypes' alone: the default belief is the same whatever it is."""
-    env, other = small_env(1, {"beliefs.bait_guess": 0.0}), small_env(1, {"beliefs.bait_guess": 0.9})
-    sent = answers([np.eye(9)[0]], [0.5], [1.0])
-    for world in (env.world, other.world):
-        assert isinstance(world.belief, KalmanBelief)
-    first, second = (
-        world.belief.absorb(world.belief.prior(1, 1), sent, sent.filled) for world in (env.world, other.world)
-    )
-    np.testing.assert_array_equal(first.mean, second.mean)

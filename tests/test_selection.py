@@ -102,6 +102,13 @@ def test_one_alone_in_its_niche_is_measured_against_all_others_by_twice_the_marg
     assert 2 not in found(between, margin=1.0)
 
 
+def test_two_that_are_alone_in_their_niches_and_far_behind_do_not_shield_each_other() -> None:
+    """Both are below the median of the others, which is the lower one of the two exploiters."""
+    niches = [EXPLOITER, EXPLOITER, EXPLORER, ADAPTIVE]
+    assert found(standings([9.0, 9.5, 0.0, 1.0], niches, 0.1), margin=1.0) == {0, 2, 3}
+    assert found(standings([9.0, 0.5, 0.8, 1.0], niches, 0.1), margin=1.0) == {1}
+
+
 def test_one_alone_on_its_side_is_never_weak_while_it_works() -> None:
     assert found(standings([-1e9]), margin=0.0) == set()
 

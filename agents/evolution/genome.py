@@ -20,7 +20,7 @@ Genome: TypeAlias = Mapping[str, float]
 class Gene:
     """The range of one hyper-parameter and its scale.
 
-    log: x; horizon: 1 − x, both moved by factors; linear: x, moved by shares of the range.
+    log: x; horizon: 1 − x, both moved by a factor; linear: x, moved by a random share of its range.
     """
 
     low: float
@@ -42,10 +42,15 @@ class Gene:
         low, high = self._to_scale(self.low), self._to_scale(self.high)
         return self.clipped(self._from_scale(low + (high - low) * rng.random()))
 
-    def moved(self, value: float, factor: float, up: bool) -> float:
-        """One step of a perturbation by `factor` > 1: x·factor or x/factor; the share factor − 1 of a linear range."""
-        step = (factor - 1.0) * (self.high - self.low) if self.scale == "linear" else math.log(factor)
-        return self.clipped(self._from_scale(self._to_scale(self.clipped(value)) + (step if up else -step)))
+    def moved(self, value: float, factor: float, up: bool, share: float = 1.0) -> float:
+        """One step of a perturbation by `factor` > 1: x·factor or x/factor; in a linear range by `share` in [0, 1] of
+        its part factor − 1, which would be a leap if it were always all of it. Who would leave a linear range turns
+        round at its end, where many traits begin: half of their children would not differ otherwise."""
+        start, sign = self.clipped(value), 1.0 if up else -1.0
+        if self.scale == "linear":
+            step = sign * share * (factor - 1.0) * (self.high - self.low)
+            return self.clipped(start + (step if self.low <= start + step <= self.high else -step))
+        return self.clipped(self._from_scale(self._to_scale(start) + sign * math.log(factor)))
 
     def _to_scale(self, value: float) -> float:
         if self.scale == "linear":
@@ -60,29 +65,43 @@ class Gene:
 
 GeneRanges: TypeAlias = Mapping[str, Gene]
 
-# What evolves in AMMO. `novelty` weighs the reward for unclaimed regions (explorers only); `honesty` multiplies the
-# world's price of grounding errors in what a goal buddy is trained on, never in what it is judged by.
-GENES: GeneRanges = {
+# What a member learns with. `novelty` weighs the reward for unclaimed regions (explorers only); `honesty` multiplies
+# the world's price of grounding errors in what a goal buddy is trained on, never in what it is judged by.
+LEARNING_GENES: GeneRanges = {
     "learning_rate": Gene(1e-4, 1e-2),
     "entropy": Gene(3e-4, 3e-2),
     "clip": Gene(0.05, 0.4),
-    "gamma": Gene(0.7, 0.99, "horizon"),
-    "gae_lambda": Gene(0.7, 0.99, "horizon"),
+    "gamma": Gene(0.7, 0.998, "horizon"),
+    "gae_lambda": Gene(0.7, 0.998, "horizon"),
     "novelty": Gene(0.01, 0.5),
     "honesty": Gene(0.5, 2.0),
+}
+# Traits: what a user buddy is rather than learns, kept beside its network's weights (`agents.networks`). A gradient
+# does not reach them, because what they do pays after a whole episode, or outside the policy; selection does.
+# `optimism` weighs what it does not know beside what it believes; `bait_guess` is what it takes ungrounded content to
+# add to an answer, so how far it trusts its human's pleasure.
+TRAITS: GeneRanges = {
+    "optimism": Gene(0.0, 3.0, "linear"),
+    "bait_guess": Gene(0.0, 1.0, "linear"),
+}
+GENES: GeneRanges = {**LEARNING_GENES, **TRAITS}
+# Side -> what evolves there. The price of grounding errors is a goal buddy's: elsewhere the gene would only drift.
+GENES_OF: Mapping[str, GeneRanges] = {
+    "user_buddy": {name: gene for name, gene in GENES.items() if name != "honesty"},
+    "goal_buddy": LEARNING_GENES,
 }
 
 
 def mutated(genome: Genome, ranges: GeneRanges, rng: np.random.Generator, factor: float, resample: float) -> Genome:
-    """Every gene of `ranges` is perturbed by ×factor or ÷factor, or with chance `resample` drawn anew.
+    """Every gene of `ranges` is perturbed (`Gene.moved`, up or down), or with chance `resample` drawn anew.
 
     Genes outside `ranges` stay as they are (Jaderberg et al. 2017, "explore").
     """
     child = dict(genome)
     for name in sorted(ranges.keys() & genome.keys()):
-        fresh, up = rng.random(2)
+        fresh, up, share = rng.random(3)
         gene = ranges[name]
-        child[name] = gene.drawn(rng) if fresh < resample else gene.moved(genome[name], factor, up < 0.5)
+        child[name] = gene.drawn(rng) if fresh < resample else gene.moved(genome[name], factor, up < 0.5, share)
     return child
 
 

@@ -42,7 +42,7 @@ class Population:
 
     Args:
         niches: the niche of every slot's founder.
-        genome: the configured genome; the first founder of every niche has exactly this one.
+        genome: the configured genome; the first founder has exactly this one.
         settings: how the cycle works.
         seed: of all draws of this population.
         ranges: the genes that evolve, of those in `genome`.
@@ -66,12 +66,10 @@ class Population:
         self.evidence: dict[int, Evidence] = {}
         self._strikes: dict[int, int] = {}
         self.events: list[Event] = []
-        founded: set[Niche] = set()
         for slot, niche in enumerate(niches):
             own = self._fitting(genome, niche)
-            if niche in founded and settings.spread > 1:
+            if slot > 0 and settings.spread > 1:
                 own = self._fitting(mutated(own, ranges, self._rng, settings.spread, 0.0), niche)
-            founded.add(niche)
             self._born(slot, niche, own, (), "founded")
 
     @property

@@ -32,7 +32,8 @@ def weak(standings: Sequence[Standing], settings: EvolutionSettings, rng: np.ran
     Truncation: the lowest share `fraction` of every niche, at least one of two. Tournament: who loses against a random
     rival of the niche. Either way only members that lie clearly below the best of the niche are weak, by `margin`
     standard errors of the difference; a member alone in its niche is measured against the whole side instead, where
-    it is weak only as the last one by twice the margin. The best of a niche with rivals is never weak.
+    it is weak below the (lower) median of the others, by twice the margin. The best of a niche with rivals is never
+    weak.
     """
     result = {standing.slot for standing in standings if standing.ready and standing.fitness == -math.inf}
     ready = [standing for standing in standings if standing.ready and standing.slot not in result]
@@ -40,8 +41,9 @@ def weak(standings: Sequence[Standing], settings: EvolutionSettings, rng: np.ran
         group = sorted((s for s in ready if s.niche == niche), key=lambda s: (s.fitness, s.slot))
         best = group[-1]
         if len(group) == 1:
-            rivals = [s for s in ready if s.niche != niche]
-            if rivals and all(clearly_below(best, rival, 2 * settings.margin) for rival in rivals):
+            rivals = sorted((s for s in ready if s.niche != niche), key=lambda s: (s.fitness, s.slot))
+            # Two lone members that are both far behind must not shield each other.
+            if rivals and clearly_below(best, rivals[(len(rivals) - 1) // 2], 2 * settings.margin):
                 result.add(best.slot)
             continue
         if settings.selection == "truncation":

@@ -61,7 +61,9 @@ class EvolutionSettings(Section):
     )
     migration: float = Field(0.1, ge=0, le=1, description="chance that a child is born into another niche")
     niche_minimum: int = Field(1, ge=1, description="members that every niche keeps")
-    spread: float = Field(1.25, ge=1, description="founders but the first differ from the configured genome by this")
+    spread: float = Field(
+        1.25, ge=1, description="founders but the first differ from the configured genome by a mutation of this factor"
+    )
     common_founder: bool = Field(
         True, description="founders start from the same weights, so that their descendants can be averaged"
     )

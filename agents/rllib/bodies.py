@@ -45,7 +45,8 @@ class LearnerBodies:
         shares = {name: share[name.rpartition(".")[0] or name] for name in one}
         weights = {name: _mixed(one[name], other[name], shares[name]) for name in one}
         first, second = (self._optimizer(parent) for parent in parents)
-        self._give(slot, weights, _mixed_moments(first, second, list(shares.values())))
+        trained = [name for name, _ in self._learner.network(self._slots[slot]).named_parameters()]
+        self._give(slot, weights, _mixed_moments(first, second, [shares[name] for name in trained]))
 
     def renew(self, slot: int, rng: np.random.Generator) -> None:
         """Fresh weights and a fresh optimiser."""
@@ -54,7 +55,15 @@ class LearnerBodies:
 
     def set_genome(self, slot: int, niche: Niche, genome: Genome) -> None:
         """In force from the next gradient step, and in the runners from the next push."""
-        self._learner.set_hyperparameters(self._slots[slot], **genome)
+        name = self._slots[slot]
+        traits = self._learner.network(name).traits.keys() & genome.keys()
+        self._learner.network(name).set_traits({trait: genome[trait] for trait in traits})
+        self._learner.set_hyperparameters(name, **{gene: genome[gene] for gene in genome.keys() - traits})
+
+    def genome(self, slot: int) -> Genome:
+        """What is in force, read back from optimiser and network (traits as float32)."""
+        name = self._slots[slot]
+        return {**self._learner.hyperparameters(name).genome, **self._learner.network(name).traits}
 
     def _weights(self, slot: int) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = self._learner.network(self._slots[slot]).state_dict()

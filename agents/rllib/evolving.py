@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from agents.evolution.fitness import Verdict
-from agents.evolution.genome import GENES
+from agents.evolution.genome import GENES_OF
 from agents.evolution.members import Event, Niche
 from agents.evolution.population import Population
 from agents.league import Frozen, Hall, Payoffs, seat_weights
@@ -25,8 +25,6 @@ from agents.verdicts import Tally
 
 # Genes that only one niche has: explorers alone are paid for novelty.
 RESIDENT = {Niche.EXPLORER: frozenset({"novelty"})}
-# The price of grounding errors is a goal buddy's; on the other side the gene would only drift.
-FOREIGN = {"user_buddy": frozenset({"honesty"})}
 
 
 class Evolution:
@@ -149,11 +147,12 @@ class Evolution:
     def _found(self, side: str) -> Population:
         own, slots = self._plan.settings.side(side), self._plan.slots(side)
         genome = {**self._plan.settings.hyperparameters(side).genome, "novelty": own.novelty}
+        if side == "user_buddy":
+            optimism = self._plan.settings.user_buddy.initial_optimism
+            genome |= {"optimism": optimism, "bait_guess": self._plan.world.beliefs.bait_guess}
         seed = int(np.random.SeedSequence([self._plan.settings.seed, 7, SIDES.index(side)]).generate_state(1)[0])
         niches = [own.niche_of(slot) for slot in range(len(slots))]
-        foreign = FOREIGN.get(side, frozenset())
-        ranges = {name: gene for name, gene in GENES.items() if name not in foreign}
-        population = Population(niches, genome, self._settings, seed, ranges, RESIDENT)
+        population = Population(niches, genome, self._settings, seed, GENES_OF[side], RESIDENT)
         for slot, member in population.living.items():
             self._bodies[side].set_genome(slot, member.niche, member.genome)
         return population

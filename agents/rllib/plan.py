@@ -114,6 +114,7 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
         initial_std=own.initial_std,
         initial_sharpness=settings.user_buddy.initial_sharpness,
         initial_optimism=settings.user_buddy.initial_optimism,
+        initial_bait_guess=world.beliefs.bait_guess,
         initial_publish=settings.goal_buddy.initial_publish,
     )
 

@@ -83,6 +83,12 @@ class SidePlayers:
         self._lay_out()
         self._rollouts.append((Rollout(), self._seats.own))
 
+    def bait_guesses(self, default: float) -> NDArray[np.float64]:
+        """[E, N] what the players of user buddies take ungrounded content to add to answers; scripts: `default`."""
+        networks = self._team.networks if self._team is not None else []
+        own = [network.traits["bait_guess"] for network in networks]
+        return np.array([*own, default])[np.maximum(self.holders, -1)]
+
     def start(self) -> None:
         """Begin new records; the networks may have new weights."""
         self._rollouts: list[tuple[Rollout, Mapping[str, slice]]] = [(Rollout(), self._seats.own)]

@@ -72,6 +72,8 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         settings, self._fresh = self.plan.settings, False
         for players in self._players.values():
             players.start()
+        if self._turns:
+            self._assume()
         self._meter, self._tally = Meter(), Tally(self.plan.num_players)
         with torch.inference_mode():
             for round_number in range(settings.rounds_per_iteration):
@@ -184,6 +186,11 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         first_row = int(self._rng.integers(rows)) if rows > 1 else 0
         for players in self._players.values():
             players.deal(self._rng, first_row)
+        self._assume()
+
+    def _assume(self) -> None:
+        """Who sits before a human brings a guess of its own at what ungrounded content adds to answers."""
+        self.env.assume(self._players["user_buddy"].bait_guesses(self.plan.world.beliefs.bait_guess))
 
     def _see(self, obs: Mapping[str, NDArray[np.float32]], mask: Mapping[str, NDArray[np.bool_]]) -> None:
         self._turns = {side: Turn(obs=obs[side], mask=mask[side], env=self.env) for side in SIDES}

@@ -163,9 +163,10 @@ class BuddyTrainer(PPO):  # type: ignore[misc]
         return restored
 
     def _runner_state(self) -> dict[str, Any]:
+        rosters = self.evolution.rosters()  # first: founding a population gives the networks their traits
         return {
             COMPONENT_RL_MODULE: self.learner.module.get_state(),
-            "rosters": self.evolution.rosters(),
+            "rosters": rosters,
             "iteration": self.iteration,
         }
 
