@@ -83,12 +83,13 @@ class BuddyEnv(gymnasium.Env[FloatArray, Any]):
             # Of its own: gymnasium's generator has the very numbers of the world's.
             self._rng = np.random.default_rng([int(self.np_random.integers(2**31)), 1])
         own = bait_guess_of(options)
+        own = self.config.beliefs.bait_guess if own is None else float(own)
         self._obs, _ = self.vector.reset(seed)
         for side, (cast, players) in self._casts.items():
             deal(cast, players, self.vector.num_agents[side], self._rng)
         guesses = self._casts["user_buddy"][0].guesses(self.vector)
         if self.side == "user_buddy":
-            guesses[0, self.seat] = self.config.beliefs.bait_guess if own is None else own
+            guesses[0, self.seat] = own
         self.vector.assume(guesses)
         self._over = False
         self._view.follow()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.evolution.genome import TRAITS
 from agents.provenance import Provenance, plain
 
 CARD = "README.md"
@@ -76,12 +77,15 @@ def _training(provenance: Provenance) -> list[str]:
 
 def _table(side: str, members: Sequence[Mapping[str, Any]]) -> list[str]:
     metrics = list(dict.fromkeys(metric for entry in members for metric in entry.get("scores", {})))
-    headers = ["member", "", "niche", "generation", "parents", "fitness", *(m.replace("_", " ") for m in metrics)]
+    traits = [trait for trait in TRAITS if any(trait in entry["genome"] for entry in members)]
+    words = [name.replace("_", " ") for name in (*metrics, *traits)]
+    headers = ["member", "", "niche", "generation", "parents", "fitness", *words]
     rows = []
     for entry in members:
         scores, parents = entry.get("scores", {}), " + ".join(str(parent) for parent in entry["parents"])
         standing = "**champion**" if entry["champion"] else "hall of fame" if entry["status"] != "alive" else ""
-        numbers = [_number(entry["fitness"]), *(_number(scores.get(metric)) for metric in metrics)]
+        numbers = [_number(entry["fitness"]), *(_number(scores.get(metric)) for metric in metrics),
+                   *(_number(entry["genome"].get(trait)) for trait in traits)]  # fmt: skip
         rows.append([f"[{entry['name']}]({entry['file']})", standing, entry["niche"], str(entry["generation"]),
                      parents or "founder", *numbers])  # fmt: skip
     lines = [headers, ["---"] * len(headers), *rows]
@@ -98,7 +102,9 @@ def _reading(sides: Sequence[str]) -> list[str]:
         "",
     ]
     if "user_buddy" in sides:
-        lines.append("- *normalised regret*: random slate = 1, best slate = 0")
+        lines += ["- *normalised regret*: random slate = 1, best slate = 0",
+                  "- *optimism*, *bait guess*: traits, the weight of doubt beside belief, and what ungrounded content "
+                  "is taken to add to an answer"]  # fmt: skip
     if "goal_buddy" in sides:
         lines += ["- *reward*: per round, in one seat among scripts",
                   "- *advantage over scripts*: that, less the mean of the scripts in the same seats"]  # fmt: skip
@@ -146,7 +152,8 @@ def _loading(
         *by_id,
         "",
         f"env = metaspace_v0.vec_env(num_envs=16, scenario={provenance.reference!r}, **{settings!r})",
-        "observations, _ = env.reset(0)",
+        "observations, _ = env.reset(0)" if "user_buddy" in scripts
+        else 'observations, _ = env.reset(0, {"bait_guess": users.bait_guess})  # it believes by a guess of its own',
         "rng = np.random.default_rng(0)",
         "while not env.is_over:",
         "    actions = {p.side: p.act(take_turn(env, observations, p.side), rng) for p in (users, goals)}",

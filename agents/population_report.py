@@ -11,6 +11,7 @@ from typing import Any
 from agents.census import Resident, member_word
 from agents.chronicle import read_events
 from agents.evaluation import Arena, evaluate_goal_buddies, evaluate_user_buddies, make_user_baseline, scripted_cast
+from agents.evolution.genome import TRAITS
 from agents.genome_figures import genome_curves
 from agents.learned_policy import policy_of
 from agents.lineage_figures import lineage_tree
@@ -78,14 +79,16 @@ def population_table(everybody: Sequence[Resident], scores: Scores) -> str:
             own, member = scores.get(file_of(resident), {}), resident.member
             parents = "+".join(str(parent) for parent in member.parents)
             shown = [own.get(name, MISSING) for name in ("normalised_regret", "advantage_over_scripts")]
+            shown += [member.genome.get(trait, MISSING) for trait in TRAITS]
             mark = "champion" if resident.champion else ""
             rows.append(
                 [resident.name, mark, str(member.niche), member.generation, parents, resident.fitness, *shown]
             )
-    headers = ["member", "", "niche", "generation", "parents", "fitness", "regret", "seat advantage"]
+    traits = [trait.replace("_", " ") for trait in TRAITS]
+    headers = ["member", "", "niche", "generation", "parents", "fitness", "regret", "seat advantage", *traits]
     return "\n".join([
         "Members alive in the end: fitness against the mean of their side; regret, and advantage over the mean script",
-        "in the same seat, as above (deterministic)",
+        "in the same seat, as above (deterministic); a user buddy's traits",
         table(headers, rows),
     ])  # fmt: skip
 

@@ -48,6 +48,10 @@ class SideSettings(Section):
     )
     novelty: float = Field(0.1, gt=0, description="explorers: weight of novelty in what they are trained on")
     learning_rate: float = Field(1e-3, gt=0, description="Adam step size")
+    gamma: float | None = Field(None, ge=0, le=1, description="discount per round of this side; None: training.gamma")
+    gae_lambda: float | None = Field(
+        None, ge=0, le=1, description="lambda of advantage estimation of this side; None: training.gae_lambda"
+    )
     hidden: tuple[int, ...] = Field((64, 64), min_length=1, strict=False, description="widths of the hidden layers")
     minibatch: int = Field(512, ge=1, description="rows per gradient step, small against the rows of an update")
     update_every: int = Field(1, ge=1, description="iterations whose rows one update gathers (policy held still)")
@@ -145,6 +149,8 @@ class TrainingSettings(Section):
         """What a member of this side learns with where evolution says nothing else; explorers add novelty."""
         own = self.side(side)
         return Hyperparameters(
-            learning_rate=own.learning_rate, entropy=own.entropy, clip=self.clip, gamma=self.gamma,
-            gae_lambda=self.gae_lambda, value_weight=self.value_weight, grad_clip=self.grad_clip,
+            learning_rate=own.learning_rate, entropy=own.entropy, clip=self.clip,
+            gamma=self.gamma if own.gamma is None else own.gamma,
+            gae_lambda=self.gae_lambda if own.gae_lambda is None else own.gae_lambda,
+            value_weight=self.value_weight, grad_clip=self.grad_clip,
         )  # fmt: skip

@@ -14,8 +14,8 @@ from ammo_env.settings import ConfigError, apply_overrides, build
 # What the weights, the worlds or the comparison of trials depend on cannot change in the middle of a run.
 FIXED = frozenset({
     "seed", "iterations", "num_worlds", "rounds_per_iteration", "measure_every", "num_env_runners", "checkpoint_every",
-    "members", "hidden", "initial_std", "initial_publish", "update_every", "scripted_share", "hall_size", "spread",
-    "algorithm", "samples_ahead",
+    "members", "hidden", "initial_std", "initial_publish", "initial_optimism", "initial_sharpness", "update_every",
+    "scripted_share", "hall_size", "spread", "algorithm", "samples_ahead",
 })  # fmt: skip
 
 DEFAULT_SEARCH = (

@@ -86,8 +86,7 @@ def bait_guess_of(options: Mapping[str, Any] | None) -> Any:
 def checked_guess(arrays: Any, guess: Any, shape: tuple[int, int]) -> Array:
     """A bait guess as [E, U]. Raises `ValueError` for what does not fit there or is not finite."""
     try:
-        values = arrays.asarray(np.asarray(guess, dtype=np.float32))
-        full: Array = arrays.zeros(*shape) + values
+        full: Array = arrays.zeros(*shape) + arrays.as_float(arrays.asarray(guess))
     except (TypeError, ValueError, RuntimeError):
         full = arrays.zeros(0)
     if tuple(full.shape) != shape or not arrays.xp.isfinite(full).all():

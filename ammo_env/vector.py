@@ -67,22 +67,22 @@ class VectorEnv:
         options={"bait_guess": ...} is what `assume` takes. Raises `ConfigError` for a misspelt one.
         """
         check_seed(seed)
-        guess = bait_guess_of(options)
+        own = bait_guess_of(options)
+        guess = None if own is None else self._checked_guess(own)
         self.world.reset(seed)
         if guess is not None:
-            self.assume(guess)
+            self.world.state.bait_guess = guess
         self._anchor()
         self.last_round = None
         return self._observe(), {"action_mask": self.action_masks()}
 
-    def assume(self, bait_guess: Array) -> None:
+    def assume(self, bait_guess: Any) -> None:
         """What user buddies take ungrounded content to add to the answers that they ask for from now on.
 
         bait_guess: utility per unit of provenance, one number, or [U] or [E, U]; until a reset, which brings back
         `beliefs.bait_guess`. Raises `ValueError` for other shapes and for what is no finite number.
         """
-        state = self.world.state
-        state.bait_guess = checked_guess(self.arrays, bait_guess, tuple(state.bait_guess.shape))
+        self.world.state.bait_guess = self._checked_guess(bait_guess)
 
     def step(
         self, actions: dict[str, Array]
@@ -193,6 +193,9 @@ class VectorEnv:
             return actions[..., :-1], actions[..., -1]
         shown = self.config.attention.num_candidates
         return actions[..., :shown], actions[..., shown:].argmax(axis=-1)
+
+    def _checked_guess(self, guess: Any) -> Array:
+        return checked_guess(self.arrays, guess, (self.num_envs, self.num_agents["user_buddy"]))
 
     def _checked(self, side: str, actions: dict[str, Array]) -> Array:
         batch = (self.num_envs, self.num_agents[side])

@@ -5,12 +5,13 @@
     python benchmarks/evolution.py --speed      # forward passes both ways, and seconds per iteration of every arm
 
 Arms: `on` (6 goal and 4 user members), `off` (the same members without the cycle), `single` (one policy per side with
-twice the width, which gets all the rows). All learn by the recipe of configs/memory.yaml but for the traits, which
-nobody has tuned: no optimism, and answers taken at their word. What stands behind an arm's name changes it: `+tuned`
-begins with the traits of the recipe, which were tuned by hand; `+kalman` or `+full_kalman` is another belief than
-prototypes; `@133` is another number of iterations than `--iterations` (to compare at equal time). The champion is
-chosen by its fitness in training, then evaluated on people that nothing was trained on. Every run is a folder; a
-finished one is not repeated.
+twice the width, which gets all the rows). All learn by the recipe of configs/population.yaml, where nobody has tuned
+the traits: no optimism, and answers taken at their word. A policy that has to find exploring by itself wants a softer
+start and a nearer horizon than that recipe: `soft` is `single` with those. What stands behind an arm's name changes it:
+`+tuned` begins with traits that were tuned by hand; `+key=value` is another setting (`on+aipp.bait=0.6`,
+`off+beliefs.model=kalman`); `@133` is another number of iterations than `--iterations` (to compare at equal time). The
+champion is chosen by its fitness in training, then evaluated on people that nothing was trained on. Every run is a
+folder; a finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+import yaml
 from studies import STUDY, run_studies, study
 
 from agents.census import take_census
@@ -48,8 +50,8 @@ from agents.training import Run, learned_policies, run_world
 from agents.training_settings import TrainingSettings
 from ammo_env.scenarios import load_config, read_scenario
 
-# The recipe of the scenario `memory`, on whichever world: its belief, its learner, its members.
-RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("memory").items() if name != "description"}
+# The recipe of the scenario `population`, on whichever world: its belief, its learner, its members.
+RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("population").items() if name != "description"}
 ARMS: dict[str, dict[str, Any]] = {
     "on": {"training.evolution.enabled": True},
     "off": {"training.evolution.enabled": False},
@@ -59,9 +61,13 @@ ARMS: dict[str, dict[str, Any]] = {
         "training.goal_buddy.minibatch": 1024,
     },
 }  # fmt: skip
+ARMS["soft"] = {
+    **ARMS["single"], "training.user_buddy.initial_sharpness": 2.0, "training.user_buddy.learning_rate": 1e-3,
+    "training.user_buddy.entropy": 3e-3, "training.user_buddy.gamma": 0.97, "training.user_buddy.gae_lambda": 0.95,
+}  # fmt: skip
 
-# Traits that nobody has tuned.
-NAIVE: dict[str, Any] = {"beliefs.bait_guess": 0.0, "training.user_buddy.initial_optimism": 0.0}
+# Traits that were tuned by hand, as a bandit's width and guess.
+TUNED: dict[str, Any] = {"beliefs.bait_guess": 0.3, "training.user_buddy.initial_optimism": 1.75}
 
 # The best of these is chosen on the very worlds of the evaluation, once with answers taken at their word and once over
 # all guesses: yardsticks that flatter the bandits.
@@ -73,7 +79,7 @@ BANDIT_ARM = "single"  # the arm in whose worlds they play; those of all arms ar
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenarios", nargs="+", default=["default", "drift", "crowded"])
-    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", default=["on", "off", "single"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--iterations", type=int, help="instead of the scenario's own")
     parser.add_argument("--jobs", type=int, default=2)
@@ -99,11 +105,10 @@ def one_study(work: tuple[str, str, int, int | None, Path]) -> str:
     folder = out / f"{scenario}-{arm}-seed{seed}"
     named, _, other = arm.partition("@")
     name, *changes = named.split("+")
-    traits = {} if "tuned" in changes else NAIVE
-    overrides = {**RECIPE, **traits, "training.seed": seed, "training.checkpoint_every": 0, **ARMS[name]}
-    for belief in changes:
-        if belief != "tuned":
-            overrides["beliefs.model"] = belief
+    overrides = {**RECIPE, "training.seed": seed, "training.checkpoint_every": 0, **ARMS[name]}
+    for change in changes:
+        key, _, value = change.partition("=")
+        overrides |= TUNED if change == "tuned" else {key: yaml.safe_load(value)}
     if other or iterations is not None:
         overrides["training.iterations"] = int(other or iterations or 0)
     found = partial(evaluate, bandits=arm == BANDIT_ARM)
@@ -192,9 +197,10 @@ def _best_bandits(out: Path, scenario: str, seeds: list[int]) -> list[str]:
     played = _studies(out, scenario, BANDIT_ARM, seeds)
     if sorted(played) != seeds:
         return []
-    word, all_of = (mean_interval([min(_regret(one, name) for name in names) for one in played.values()])
-                    for names in (BANDITS, (*BANDITS, *GUESSING)))  # fmt: skip
-    return [f"\nBest bandit that takes answers at their word: {word}; with the best guess as well: {all_of}."]
+    rows = []
+    for words, names in (("at their word", BANDITS), ("with the best guess as well", (*BANDITS, *GUESSING))):
+        rows.append([words, mean_interval([min(_regret(one, name) for name in names) for one in played.values()])])
+    return ["```", table(["best bandit, answers taken", "regret"], rows), "```"]
 
 
 def _studies(out: Path, scenario: str, arm: str, seeds: list[int]) -> dict[int, dict[str, Any]]:

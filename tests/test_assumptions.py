@@ -75,7 +75,11 @@ def test_what_is_no_guess_is_refused_and_changes_nothing(guess: Any, small_env: 
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"(?s)bait_guess=.* expected a finite number, or one for each of the 4 user"):
         env.assume(guess)
-    assert (env.world.state.bait_guess == 0.0).all()
+    before = env.world.state
+    with pytest.raises(ValueError, match="expected a finite number"):
+        env.reset(seed=1, options={"bait_guess": guess})
+    assert env.world.state is before
+    assert (before.bait_guess == 0.0).all()
 
 
 def test_a_misspelt_option_is_refused_by_every_door_and_somebody_else_s_let_pass() -> None:

@@ -156,6 +156,12 @@ def test_every_member_discounts_by_its_own_gamma(make_trainer: MakeTrainer) -> N
         assert torch.equal(left[name]["advantages"], right[name]["advantages"])
 
 
+def test_a_side_may_look_farther_than_the_other(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(gamma=0.8, gae_lambda=0.9, user_buddy={"gamma": 0.99}, goal_buddy={"gae_lambda": 0.0})
+    own = {name: trainer.learner.hyperparameters(name) for name in ("user_0", "goal_0")}
+    assert {name: (h.gamma, h.gae_lambda) for name, h in own.items()} == {"user_0": (0.99, 0.9), "goal_0": (0.8, 0.0)}
+
+
 def test_every_member_has_its_own_lambda(make_trainer: MakeTrainer) -> None:
     """λ = 0: the target is r + γ V of the next round."""
     trainer = make_trainer(user_buddy={"members": 2}, evolution={"spread": 1.0})

@@ -94,6 +94,7 @@ def test_the_first_trial_is_as_configured_and_the_others_spread(study: MakeStudy
         (["--search", "training.gamma=0.8:0.999"], "lives in 0.7:0.998"),
         (["--search", "training.epochs=1.5:4"], "training.epochs: "),
         (["--search", "training.user_buddy.members=1:4"], "middle of a run"),
+        (["--search", "training.user_buddy.initial_optimism=0:2"], "middle of a run"),
         (["--search", "training.evolution.enabled=0:1"], "training.evolution.enabled"),
         (["--search", "aipp.noise=0.1:1"], "part of the world"),
         (["--trials", "1"], "at least 2 trials"),
