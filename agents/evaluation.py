@@ -153,21 +153,25 @@ def tune_bandits(
 ) -> dict[str, Tuned]:
     """The best setting of every bandit with a parameter, by normalised regret on the arena's worlds.
 
-    Use an arena of the TUNING stream, so that the evaluation is on other worlds. The best setting is then tried with
-    each of `guesses` at bait, where what is compared with it has found one of its own.
+    Use an arena of the TUNING stream, so that the evaluation is on other worlds. Where what is compared with it has
+    found a guess at bait of its own, the best setting is tried with each of `guesses`, and all settings with the best.
     """
     best: dict[str, Tuned] = {}
     for name, (_, values) in GRIDS.items():
-        own = _best([f"{name}={value:g}" for value in values], goals, arena, tick)
-        others = [f"{own.name},bait_guess={guess:g}" for guess in guesses]
-        rival = _best(others, goals, arena, tick) if others else own
-        best[name] = min(own, rival, key=lambda tuned: tuned.normalised_regret)
+        settings = [f"{name}={value:g}" for value in values]
+        found = [_best(settings, goals, arena, tick)]
+        if guesses:
+            found.append(_best([f"{found[0].name},bait_guess={guess:g}" for guess in guesses], goals, arena, tick))
+            guess = found[1].name.partition(",")[2]
+            found.append(_best([f"{setting},{guess}" for setting in settings], goals, arena, tick))
+        best[name] = min(found, key=lambda tuned: tuned.normalised_regret)
     return best
 
 
 def num_tuning_episodes(arena: Arena, guesses: Sequence[float] = ()) -> int:
     """How often `tune_bandits` ticks."""
-    return arena.episodes * sum(len(values) + len(guesses) for _, values in GRIDS.values())
+    passes = 2 if guesses else 1
+    return arena.episodes * sum(passes * len(values) + len(guesses) for _, values in GRIDS.values())
 
 
 def _best(names: Sequence[str], goals: Mapping[str, Policy], arena: Arena, tick: Tick | None) -> Tuned:
