@@ -10,17 +10,16 @@ would have to be restored exactly. Weights are drawn from a generator that is pa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from agents.distributions import MASKED, ActionDistribution, Head, action_distribution
 from agents.evolution.genome import TRAITS
+from agents.layers import linear, pool, standardised
 
 
 class NetworkSpec(BaseModel):
@@ -149,7 +148,7 @@ class CandidateNetwork(BuddyNetwork):
         for layer in self.encoder:
             rows = layer(rows).relu_()
         shape = valid.shape[-2:]
-        pooled = torch.cat([*_pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
+        pooled = torch.cat([*pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
         raised = self.raise_candidate(rows).unflatten(-2, shape) + self.raise_pooled(pooled).unsqueeze(-2)
         optimism = (self.inborn[..., 0] + self.learned_optimism)[..., None, None]
         optimistic = candidates[..., self._score] + optimism * candidates[..., self._uncertainty]
@@ -231,90 +230,3 @@ def build_network(spec: NetworkSpec, seed: int) -> BuddyNetwork:
     if spec.head in ("slate", "scores"):
         return CandidateNetwork(spec, generator)
     return SteeringNetwork(spec, generator)
-
-
-class Dense(nn.Linear):
-    """A linear layer whose parameters may carry a leading axis of members: x [M, ..., I] -> [M, ..., O]."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.weight.dim() == 2:
-            return F.linear(input, self.weight, self.bias)
-        rows, weight = input.flatten(1, -2), self.weight.mT
-        out = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias.unsqueeze(1), rows, weight)
-        return out.reshape(*input.shape[:-1], self.out_features)
-
-
-def stacked(networks: Sequence[BuddyNetwork]) -> BuddyNetwork:
-    """One network of the same spec with a leading axis of members on its parameters, a copy, for inference.
-
-    It takes observations [M, B, F] and masks [M, B, ...] and gives what each member's own network would give for its
-    B rows, in one pass: small products cost more by their number than by their size.
-    """
-    together = build_network(networks[0].spec, seed=0).requires_grad_(False)
-    trained = {name for name, _ in together.named_parameters()}
-    for name, value in together.state_dict().items():
-        path, _, last = name.rpartition(".")
-        room = torch.empty(len(networks), *value.shape, dtype=value.dtype)
-        held = nn.Parameter(room, requires_grad=False) if name in trained else room
-        setattr(together.get_submodule(path), last, held)
-    load_stacked(together, networks)
-    return together
-
-
-def load_stacked(together: BuddyNetwork, networks: Sequence[BuddyNetwork]) -> None:
-    """Give a `stacked` network the present weights of its members."""
-    own = [network.state_dict() for network in networks]
-    with torch.no_grad():
-        for name, value in together.state_dict().items():
-            torch.stack([weights[name] for weights in own], out=value)
-
-
-def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator, bias: bool = True) -> Dense:
-    """An orthogonal linear layer with zero bias, drawn from `generator` and not from torch's global state."""
-    layer: Dense = nn.utils.skip_init(Dense, inputs, outputs, bias=bias)
-    nn.init.orthogonal_(layer.weight, gain, generator=generator)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
-def standardised(score: Tensor, valid: Tensor) -> Tensor:
-    """(score − mean)/sd over the valid candidates of a row, [B, K]; 0 where fewer than two are valid."""
-    if valid.all():  # the usual case, in one fused operation
-        return F.layer_norm(score, score.shape[-1:], eps=1e-8)
-    count = valid.sum(-1, keepdim=True).clamp(min=1)
-    mean = score.masked_fill(~valid, 0.0).sum(-1, keepdim=True) / count
-    centred = (score - mean).masked_fill(~valid, 0.0)
-    return centred / ((centred**2).sum(-1, keepdim=True) / count + 1e-8).sqrt()
-
-
-def _pool(hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """([B, H] mean, [B, H] max) over valid candidates; 0 where there is none (hidden values are ≥ 0)."""
-    if valid.all():
-        return hidden.mean(-2), _largest(hidden)
-    kept = hidden.masked_fill(~valid.unsqueeze(-1), 0.0)
-    return kept.sum(-2) / valid.sum(-1, keepdim=True).clamp(min=1), _largest(kept)
-
-
-def _largest(hidden: Tensor) -> Tensor:
-    largest: Tensor = _Max.apply(hidden)  # type: ignore[no-untyped-call]
-    return largest
-
-
-class _Max(torch.autograd.Function):
-    """max over the candidates of [..., K, H] ≥ 0, with half the memory traffic of torch's own backward pass.
-
-    Candidates that tie at the maximum each get its whole gradient. Ties above zero do not happen, and those at zero
-    come out of a relu, which lets no gradient through.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor) -> Tensor:
-        largest = hidden.amax(-2)
-        ctx.save_for_backward(hidden, largest)
-        return largest
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        hidden, largest = ctx.saved_tensors
-        return torch.where(hidden == largest.unsqueeze(-2), gradients[0].unsqueeze(-2), 0.0)

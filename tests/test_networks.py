@@ -11,8 +11,10 @@ from torch import Tensor
 
 from agents.distributions import MASKED, PublishGaussian
 from agents.history import History
-from agents.networks import NetworkSpec, build_network, stacked, standardised
+from agents.layers import standardised
+from agents.networks import NetworkSpec, build_network
 from agents.rllib.plan import network_spec, side_history
+from agents.rllib.team import stacked
 from agents.training_settings import TrainingSettings
 from ammo_env.config import AmmoConfig
 from ammo_env.vector import VectorEnv

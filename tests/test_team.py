@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.networks import BuddyNetwork, NetworkSpec, build_network, load_stacked, stacked
-from agents.rllib.team import Team
+from agents.networks import BuddyNetwork, NetworkSpec, build_network
+from agents.rllib.team import Team, load_stacked, stacked
 
 CANDIDATES, FEATURES, CONTEXT = 6, ("score", "uncertainty", "valid"), 3
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from agents.networks import BuddyNetwork, load_stacked, stacked
+from agents.networks import BuddyNetwork, build_network
 
 
 class Team:
@@ -53,3 +53,28 @@ class Team:
             return inputs.flatten(0, 1), values.flatten()
         inputs, values = self._together(obs[self._padded], mask[self._padded])
         return inputs.flatten(0, 1)[self._kept], values.flatten()[self._kept]
+
+
+def stacked(networks: Sequence[BuddyNetwork]) -> BuddyNetwork:
+    """One network of the same spec with a leading axis of members on its parameters, a copy, for inference.
+
+    It takes observations [M, B, F] and masks [M, B, ...] and gives what each member's own network would give for its
+    B rows, in one pass: small products cost more by their number than by their size.
+    """
+    together = build_network(networks[0].spec, seed=0).requires_grad_(False)
+    trained = {name for name, _ in together.named_parameters()}
+    for name, value in together.state_dict().items():
+        path, _, last = name.rpartition(".")
+        room = torch.empty(len(networks), *value.shape, dtype=value.dtype)
+        held = nn.Parameter(room, requires_grad=False) if name in trained else room
+        setattr(together.get_submodule(path), last, held)
+    load_stacked(together, networks)
+    return together
+
+
+def load_stacked(together: BuddyNetwork, networks: Sequence[BuddyNetwork]) -> None:
+    """Give a `stacked` network the present weights of its members."""
+    own = [network.state_dict() for network in networks]
+    with torch.no_grad():
+        for name, value in together.state_dict().items():
+            torch.stack([weights[name] for weights in own], out=value)
