@@ -7,7 +7,7 @@
 All answers to a slate are taken in at once, which is exact for ratings. P is full over the R = `beliefs.rank` leading
 principal coordinates of the population and diagonal over the others (at D <= R that is all of it; at D = 1536 a full
 covariance would be 9.4 MB per human). The default filter projects P on its diagonal, which is cheaper per step and much
-worse: it forgets that two items which look alike please alike (benchmarks/evolution.md).
+worse: it forgets that two items which look alike please alike (benchmarks/beliefs.md).
 Sources: Kalman 1960; the elimination is an LDL^T factorisation (Golub & Van Loan 2013, section 4.1).
 """
 

@@ -1,4 +1,4 @@
-"""Actions as they come from outside, checked before they touch a world.
+"""Actions, seeds and options as they come from outside, checked before they touch a world.
 
 Discrete actions out of range are errors. Box actions must be finite; finite values outside the box are
 clipped. An action that a mask forbids (publishing without energy) has no effect.

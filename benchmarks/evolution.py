@@ -126,26 +126,19 @@ def evaluate(run: Run, bandits: bool = True) -> dict[str, Any]:
     seats = evaluate_goal_buddies({**goals, **scripts}, scripts, users["trained"], arena)
     rewards = {name: float(values.mean()) for name, values in seats.items()}
     best = max(rewards[name] for name in scripts)
-    rows = read_progress(run.folder)
     return {
         "users": {name: meter.summary() for name, meter in meters.items()},
         "members": sorted(members),
         "traits": {one.name: {**one.member.genome, "champion": one.champion} for one in living},
         "seats": rewards,
         "advantage": {name: rewards[name] - best for name in goals},
-        "advantage_curve": [_best(row, "goal", "advantage_over_scripts") for row in rows],
-        "satisfaction_curve": [_best(row, "user", "satisfaction") for row in rows],
         "diversity": {side: _weight_distance(run, side) for side in ("user", "goal")},
-        "agent_steps": rows[-1]["step"],
+        "agent_steps": read_progress(run.folder)[-1]["step"],
     }
 
 
-def _best(row: dict[str, float | None], side: str, name: str) -> float:
-    return max(value for key, value in row.items() if key.startswith(side + "_") and key.endswith("/" + name) and value)
-
-
 def _weight_distance(run: Run, side: str) -> float:
-    """Mean distance between the weights of two members, over their mean length; 0 with one member."""
+    """Mean distance between the weights (and traits) of two members, over their mean length; 0 with one member."""
     members = [m for name, m in read_checkpoint(run.latest())["members"].items() if name.startswith(side)]
     vectors = [torch.cat([value.flatten() for value in member["weights"].values()]) for member in members]
     if len(vectors) < 2:

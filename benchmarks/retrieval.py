@@ -9,13 +9,11 @@ belief is its preference with noise, as after some learning. The results are in 
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import time
 from typing import Any
 
 import numpy as np
+from one_thread import asked_for_quick
 
 from ammo_env import metaspace_v0
 from ammo_env.metrics import retrieval_recall
@@ -38,11 +36,7 @@ BELIEF_NOISE = 0.5  # length of the noise in q_hat = q + noise
 
 def main() -> None:
     """Measure and print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="a third of the turns, and at most 65,536 creations")
-    quick = parser.parse_args().quick
-    if os.environ.get("OMP_NUM_THREADS") != "1":  # read by the linear algebra library when it is loaded
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_NUM_THREADS": "1"})
+    quick = asked_for_quick(__doc__, "a third of the turns, and at most 65,536 creations")
     print_costs(3 if quick else 9, [size for size in SIZES if size[0] <= 65_536 or not quick])
     print_recall()
 

@@ -9,10 +9,7 @@ of random actions that were drawn beforehand. The results are in speed.md.
 
 from __future__ import annotations
 
-import argparse
-import os
 import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from mpe2 import simple_spread_v3
 from numpy.typing import NDArray
+from one_thread import asked_for_quick
 from tqdm import tqdm
 
 from ammo_env import metaspace_v0
@@ -62,11 +60,7 @@ FEATURES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure and print all tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the repeats, and at most 1,000 agents")
-    quick = parser.parse_args().quick
-    if os.environ.get("OMP_NUM_THREADS") != "1":  # read by the linear algebra library when it is loaded
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_NUM_THREADS": "1"})
+    quick = asked_for_quick(__doc__, "a quarter of the repeats, and at most 1,000 agents")
     repeats = 10 if quick else 40
     print_agents([n for n in AGENTS if n <= 1_000 or not quick])  # first, because memory never shrinks
     print_peer(repeats)
