@@ -33,7 +33,7 @@ class Resident:
     weights: Mapping[str, Tensor] = field(repr=False)
     frozen: bool = False
     champion: bool = False
-    """The fittest living member of its side."""
+    """The fittest living member of its side, or the winner of a final (`agents.final`)."""
     fitness: float = math.nan
     """Against the side's mean when the checkpoint was written; NaN where nothing is known."""
     satisfaction: float = math.nan

@@ -37,6 +37,8 @@ class NetworkSpec(BaseModel):
     """Names of the Fc columns of a candidate ("score" and "valid" are used); empty for goal buddies."""
     context_size: int = 0
     """Fx, length of the context after the candidates, history included."""
+    time: int = 0
+    """Which number of the context is the share of the episode that is over (user buddies)."""
     history_size: int = 0
     """Numbers at the end of an observation that come from the seat's own history (`agents.history`); 0 in the eyes of
     members that are not adaptive."""
@@ -84,14 +86,15 @@ class CandidateNetwork(BuddyNetwork):
 
         h_k = relu(E₂ relu(E₁ [c_k, x])),  pooled = [mean_k h_k, max_k h_k, x] over valid candidates,
         logit_k = w·relu(H h_k + P pooled) + skip·(o_k − mean o)/sd o,
-        o_k = score_k + (trait + learned optimism)·uncertainty_k
+        o_k = score_k + (trait + learned optimism)·(1 − time)·uncertainty_k
         value = v·relu(V pooled)
 
     Where user buddies travel, destinations have logits from the pooled state, with a skip of their own from what each
     subspace is believed to hold: w'·relu(T pooled) + skip'·(value_m − mean value)/sd value.
 
-    Before any training the policy is a softmax over optimistic scores, a strong baseline (LinUCB). Where a belief knows
-    well what it does not know, exploring pays too late for a gradient to find it from a greedy start.
+    Before any training the policy is a softmax over optimistic scores, a strong baseline (LinUCB whose width fades:
+    what an answer teaches is worth the rounds that are left to use it in). Where a belief knows well what it does not
+    know, exploring pays too late for a gradient to find it from a greedy start.
     The value may know more than the policy: what `agents.insight` says of hidden preferences enters V alone, so that
     acting needs none of it (an asymmetric critic: Pinto et al. 2018).
     Distribution inputs: [B, K] masked logits (slate), or [B, 3K] means, log sd, weights (scores); K + P with travel.
@@ -151,7 +154,8 @@ class CandidateNetwork(BuddyNetwork):
         pooled = torch.cat([*pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
         raised = self.raise_candidate(rows).unflatten(-2, shape) + self.raise_pooled(pooled).unsqueeze(-2)
         optimism = (self.inborn[..., 0] + self.learned_optimism)[..., None, None]
-        optimistic = candidates[..., self._score] + optimism * candidates[..., self._uncertainty]
+        left = 1.0 - context[..., self.spec.time, None]                                                # [B, 1]
+        optimistic = candidates[..., self._score] + optimism * left * candidates[..., self._uncertainty]
         skip = self.skip[..., None, None] * standardised(optimistic, valid)
         logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
         judged = torch.cat([pooled, insight], dim=-1) if self.spec.insight_size else pooled

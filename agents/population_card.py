@@ -97,7 +97,8 @@ def _reading(sides: Sequence[str]) -> list[str]:
     lines = [
         "The number in a name is the member's id, given once and never again. *Fitness* is AiPP's verdict against the "
         "mean of the living of the same side, so it compares members of one table only; in the hall of fame it is that "
-        "of the day of admission. The other scores come from the worlds of the run's final evaluation, acting "
+        "of the day of admission. The champion of a side is the best of its living members in a final on the people of "
+        "the training. The other scores come from the worlds of the run's final evaluation, acting "
         "deterministically; – was not measured:",
         "",
     ]

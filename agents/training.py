@@ -19,6 +19,7 @@ from agents.checkpoints import CheckpointError
 from agents.chronicle import append_events, mark_resumed
 from agents.evaluation import Arena
 from agents.figures import Curve, learning_curve
+from agents.final import crowned, play_final, read_results, write_results
 from agents.interrupt import GracefulStop
 from agents.learned_policy import policy_of
 from agents.logbook import Logbook, read_progress
@@ -61,6 +62,10 @@ class Run:
         if not self.checkpoints:
             raise CheckpointError(f"{self.folder} holds no checkpoint yet: train it first")
         return self.checkpoints[-1]
+
+    def census(self) -> list[Resident]:
+        """Everybody in the newest checkpoint; champions are those of the final, where there was one, or the fittest."""
+        return crowned(take_census(self.latest()), read_results(self.folder, self.latest()))
 
 
 def start_run(config: RunConfig, scenario: str, out: Path | None) -> Run:
@@ -120,14 +125,14 @@ def train(run: Run, resume: bool = False) -> None:
 
 def learned_policies(run: Run) -> tuple[dict[str, Policy], dict[str, Policy]]:
     """The champion of each side from the newest checkpoint, stochastic (as in training) and deterministic."""
-    everybody = take_census(run.latest())
+    everybody = run.census()
     users, goals = (_champion(run, everybody, side) for side in SIDES)
     return users, goals
 
 
 def member_policies(run: Run, side: str, member: int) -> dict[str, Policy]:
     """One member by its id, living or in the hall of fame, stochastic and deterministic. Raises `CheckpointError`."""
-    return _both(find(take_census(run.latest()), side, member, run.folder))
+    return _both(find(run.census(), side, member, run.folder))
 
 
 def run_world(run: Run) -> AmmoConfig:
@@ -135,9 +140,19 @@ def run_world(run: Run) -> AmmoConfig:
     return make_plan(run.config.training, run.config.world).world
 
 
+def hold_final(run: Run, worlds: int = 64, episodes: int = 2) -> None:
+    """Let the living members of the newest checkpoint play for the title of champion, unless they have."""
+    checkpoint = run.latest()
+    if not read_results(run.folder, checkpoint):
+        arena = Arena(run_world(run), worlds, episodes, run.config.training.seed)
+        if results := play_final(take_census(checkpoint), arena):
+            write_results(run.folder, checkpoint, results)
+
+
 def finish(run: Run, worlds: int = 64, episodes: int = 2) -> Scoreboard:
-    """Evaluate what was trained against all baselines; write the scores, the figures and the population."""
-    world, everybody = run_world(run), take_census(run.latest())
+    """Hold the final and evaluate what was trained against all baselines; write scores, figures and population."""
+    hold_final(run, worlds, episodes)
+    world, everybody = run_world(run), run.census()
     users, goals = (_champion(run, everybody, side) for side in SIDES)
     arena = Arena(world, worlds, episodes, run.config.training.seed)
     board = full_scoreboard(world, run.scenario, users, goals, arena)

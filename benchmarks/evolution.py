@@ -1,17 +1,16 @@
 """Does evolution help? The same world trained with and without the cycle, and by one larger policy.
 
     python benchmarks/evolution.py [--scenarios default drift crowded] [--arms on off single] [--seeds 0 1 2 3 4]
-                                   [--iterations N] [--jobs 2] [--out runs/evolution]
-    python benchmarks/evolution.py --speed      # forward passes both ways, and seconds per iteration of every arm
+                                   [--iterations 100] [--jobs 2] [--out runs/evolution]
 
 Arms: `on` (6 goal and 4 user members), `off` (the same members without the cycle), `single` (one policy per side with
 twice the width, which gets all the rows). All learn by the recipe of configs/population.yaml, where nobody has tuned
-the traits: no optimism, and answers taken at their word. A policy that has to find exploring by itself wants a softer
-start and a nearer horizon than that recipe: `soft` is `single` with those. What stands behind an arm's name changes it:
-`+tuned` begins with traits that were tuned by hand; `+key=value` is another setting (`on+aipp.bait=0.6`,
-`off+beliefs.model=kalman`); `@133` is another number of iterations than `--iterations` (to compare at equal time). The
-champion is chosen by its fitness in training, then evaluated on people that nothing was trained on. Every run is a
-folder; a finished one is not repeated.
+the traits: no optimism, and answers taken at their word. A single policy has to find exploring by itself; it has a
+softer start and a nearer horizon than that recipe, with which it does better. All arms make the same number of steps;
+the slower ones are also evaluated as they were when `on` had ended (`SPEED`). What stands behind an arm's name changes
+it: `+tuned` begins with traits that were tuned by hand; `+key=value` is another setting (`on+aipp.bait=0.6`,
+`off+beliefs.model=kalman`). The champion is chosen by a final among the people of the training, then evaluated on
+people that nothing was trained on. Every run is a folder; a finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -33,22 +31,18 @@ import torch
 import yaml
 from studies import STUDY, run_studies, study
 
-from agents.census import take_census
+from agents.census import find, take_census
 from agents.checkpoints import read_checkpoint
 from agents.evaluation import Arena, evaluate_goal_buddies, evaluate_user_buddies, make_user_baseline, scripted_cast
+from agents.final import crowned, play_final
 from agents.learned_policy import policy_of
 from agents.logbook import read_progress
-from agents.networks import build_network
+from agents.policy import Policy
 from agents.report import table
-from agents.rllib.algorithm import build_algorithm
-from agents.rllib.plan import make_plan
-from agents.rllib.team import Team
-from agents.run_config import load_run_config
 from agents.scoreboard import held_out
 from agents.statistics import mean_interval, paired_difference
-from agents.training import Run, learned_policies, run_world
-from agents.training_settings import TrainingSettings
-from ammo_env.scenarios import load_config, read_scenario
+from agents.training import Run, hold_final, learned_policies, run_world
+from ammo_env.scenarios import read_scenario
 
 # The recipe of the scenario `population`, on whichever world: its belief, its learner, its members.
 RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("population").items() if name != "description"}
@@ -58,21 +52,23 @@ ARMS: dict[str, dict[str, Any]] = {
     "single": {
         "training.user_buddy.members": 1, "training.user_buddy.hidden": (64, 64), "training.user_buddy.minibatch": 512,
         "training.goal_buddy.members": 1, "training.goal_buddy.hidden": (128, 128),
-        "training.goal_buddy.minibatch": 1024,
+        "training.goal_buddy.minibatch": 1024, "training.user_buddy.initial_sharpness": 2.0,
+        "training.user_buddy.learning_rate": 1e-3, "training.user_buddy.entropy": 3e-3,
+        "training.user_buddy.gamma": 0.97, "training.user_buddy.gae_lambda": 0.95,
     },
 }  # fmt: skip
-ARMS["soft"] = {
-    **ARMS["single"], "training.user_buddy.initial_sharpness": 2.0, "training.user_buddy.learning_rate": 1e-3,
-    "training.user_buddy.entropy": 3e-3, "training.user_buddy.gamma": 0.97, "training.user_buddy.gae_lambda": 0.95,
-}  # fmt: skip
+# Iterations in the time in which `on` makes one, by benchmarks/evolution_speed.py.
+SPEED = {"off": 0.94, "single": 0.91}
 
 # Traits that were tuned by hand, as a bandit's width and guess.
-TUNED: dict[str, Any] = {"beliefs.bait_guess": 0.3, "training.user_buddy.initial_optimism": 1.75}
+TUNED: dict[str, Any] = {"beliefs.bait_guess": 0.3, "training.user_buddy.initial_optimism": 3.0}
 
 # The best of these is chosen on the very worlds of the evaluation, once with answers taken at their word and once over
 # all guesses: yardsticks that flatter the bandits.
-BANDITS = ("greedy", "thompson=0.75", "linucb=1.5", "linucb=2", "linucb=3")
-GUESSING = tuple(f"linucb={width},bait_guess={guess}" for guess in (0.15, 0.3, 0.45) for width in (1.5, 2, 3))
+BANDITS = ("greedy", "thompson=0.75", *(f"linucb={width}" for width in (1.5, 2, 3)),
+           *(f"fading_linucb={width}" for width in (2, 3, 4)))  # fmt: skip
+GUESSING = tuple(f"{bandit},bait_guess={guess}" for guess in (0.15, 0.3, 0.45) for bandit in BANDITS[2:])
+EARLY = "at equal time"
 BANDIT_ARM = "single"  # the arm in whose worlds they play; those of all arms are the same
 
 
@@ -81,15 +77,11 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", default=["default", "drift", "crowded"])
     parser.add_argument("--arms", nargs="+", default=["on", "off", "single"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--iterations", type=int, help="instead of the scenario's own")
+    parser.add_argument("--iterations", type=int, default=int(RECIPE["training"]["iterations"]))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/evolution"))
     parser.add_argument("--tables-only", action="store_true", help="print the tables of what is finished")
-    parser.add_argument("--speed", action="store_true", help="only measure speed")
     arguments = parser.parse_args()
-    if arguments.speed:
-        print(forward_passes(), throughput(), sep="\n\n")
-        return
     if not arguments.tables_only:
         work = [
             (scenario, arm, seed, arguments.iterations, arguments.out)
@@ -99,29 +91,31 @@ def main() -> None:
     print(tables(arguments.out, arguments.scenarios, arguments.arms, arguments.seeds))
 
 
-def one_study(work: tuple[str, str, int, int | None, Path]) -> str:
+def one_study(work: tuple[str, str, int, int, Path]) -> str:
     """Train and evaluate one run; returns a line about it."""
     scenario, arm, seed, iterations, out = work
     folder = out / f"{scenario}-{arm}-seed{seed}"
-    named, _, other = arm.partition("@")
-    name, *changes = named.split("+")
-    overrides = {**RECIPE, "training.seed": seed, "training.checkpoint_every": 0, **ARMS[name]}
+    name, *changes = arm.split("+")
+    overrides = {**RECIPE, "training.seed": seed, **ARMS[name]}
     for change in changes:
         key, _, value = change.partition("=")
         overrides |= TUNED if change == "tuned" else {key: yaml.safe_load(value)}
-    if other or iterations is not None:
-        overrides["training.iterations"] = int(other or iterations or 0)
+    overrides["training.iterations"] = iterations
+    overrides["training.checkpoint_every"] = round(iterations * SPEED[name]) if name in SPEED else 0
     found = partial(evaluate, bandits=arm == BANDIT_ARM)
     return study(folder, scenario, overrides, {"scenario": scenario, "arm": arm, "seed": seed}, found)
 
 
 def evaluate(run: Run, bandits: bool = True) -> dict[str, Any]:
     """Champions, all user members and, if asked for, bandits on held-out people, and how unlike the members are."""
+    hold_final(run)
     users, goals = learned_policies(run)
     arena = Arena(held_out(run_world(run)), worlds=64, episodes=1, seed=run.config.training.seed)
-    scripts, living = scripted_cast(), [one for one in take_census(run.latest()) if not one.frozen]
+    scripts, living = scripted_cast(), [one for one in run.census() if not one.frozen]
     members = {one.name: policy_of(one, deterministic=True) for one in living if one.side == "user_buddy"}
     fixed = {name: make_user_baseline(name) for name in (*BANDITS, *GUESSING) if bandits}
+    if len(run.checkpoints) == 3:  # the start, when `on` had ended, the end
+        fixed[EARLY] = champion_of(run, run.checkpoints[1])
     meters = evaluate_user_buddies({**users, **members, **fixed}, scripts, arena)
     seats = evaluate_goal_buddies({**goals, **scripts}, scripts, users["trained"], arena)
     rewards = {name: float(values.mean()) for name, values in seats.items()}
@@ -129,12 +123,20 @@ def evaluate(run: Run, bandits: bool = True) -> dict[str, Any]:
     return {
         "users": {name: meter.summary() for name, meter in meters.items()},
         "members": sorted(members),
+        "fittest": [one.name for one in take_census(run.latest()) if one.champion],
         "traits": {one.name: {**one.member.genome, "champion": one.champion} for one in living},
         "seats": rewards,
         "advantage": {name: rewards[name] - best for name in goals},
         "diversity": {side: _weight_distance(run, side) for side in ("user", "goal")},
         "agent_steps": read_progress(run.folder)[-1]["step"],
     }
+
+
+def champion_of(run: Run, checkpoint: Path) -> Policy:
+    """The user buddies' champion of an earlier checkpoint, deterministic, by a final of its own."""
+    everybody = [one for one in take_census(checkpoint) if one.side == "user_buddy"]
+    arena = Arena(run_world(run), worlds=64, episodes=2, seed=run.config.training.seed)
+    return policy_of(find(crowned(everybody, play_final(everybody, arena)), "user_buddy", None, checkpoint), True)
 
 
 def _weight_distance(run: Run, side: str) -> float:
@@ -161,20 +163,21 @@ def tables(out: Path, scenarios: list[str], arms: list[str], seeds: list[int]) -
             mode = "trained, deterministic"
             base = [_regret(found[arms[0]][seed], mode) for seed in common]
             own = [_regret(one, mode) for one in chosen]
+            early = [_regret(one, EARLY if EARLY in one["users"] else mode) for one in chosen]
             champion = [next(m for n, m in s["traits"].items() if n in s["members"] and m["champion"]) for s in chosen]
             rows.append([
                 arm, mean_interval([_regret(one, "trained") for one in chosen]), mean_interval(own),
                 "–" if arm == arms[0] else paired_difference(own, base),
+                "–" if arm == arms[0] else paired_difference(early, base),
                 mean_interval([float(np.mean([_regret(one, name) for name in one["members"]])) for one in chosen]),
                 mean_interval([member["bait_guess"] for member in champion]),
                 mean_interval([member["optimism"] for member in champion]),
                 mean_interval([one["advantage"][mode] for one in chosen]),
                 mean_interval([one["diversity"]["user"] for one in chosen]),
                 mean_interval([one["diversity"]["goal"] for one in chosen]),
-                float(np.mean([one["train_seconds"] for one in chosen])),
             ])  # fmt: skip
-        heads = ["arm", "regret, drawn", "deterministic", f"minus {arms[0]}", "mean of members", "guess", "optimism",
-                 "goal seat over best script", "user diversity", "goal diversity", "seconds"]  # fmt: skip
+        heads = ["arm", "regret, drawn", "deterministic", f"minus {arms[0]}", EARLY, "mean of members", "guess",
+                 "optimism", "goal seat over best script", "user diversity", "goal diversity"]  # fmt: skip
         steps = found[arms[0]][common[0]]["agent_steps"]
         title = f"\n## {scenario} ({len(common)} seeds, {steps:,.0f} agent steps)\n"
         parts += [title, "```", table(heads, rows), "```", *_best_bandits(out, scenario, common)]
@@ -199,59 +202,6 @@ def _best_bandits(out: Path, scenario: str, seeds: list[int]) -> list[str]:
 def _studies(out: Path, scenario: str, arm: str, seeds: list[int]) -> dict[int, dict[str, Any]]:
     paths = {seed: out / f"{scenario}-{arm}-seed{seed}" / STUDY for seed in seeds}
     return {seed: json.loads(path.read_text(encoding="utf-8")) for seed, path in paths.items() if path.exists()}
-
-
-def forward_passes(repeats: int = 200) -> str:
-    """Microseconds of a forward pass over the seats of 16 default worlds, all ways interleaved; the best of 5."""
-    rows = []
-    with torch.inference_mode():
-        for side, seats in (("user_buddy", 128), ("goal_buddy", 126)):
-            calls = _passes(side, seats)
-            times = dict.fromkeys(calls, float("inf"))
-            for _ in range(5):
-                for name, call in calls.items():
-                    began = time.perf_counter()
-                    for _ in range(repeats):
-                        call()
-                    times[name] = min(times[name], (time.perf_counter() - began) / repeats * 1e6)
-            rows.append([side, *times.values(), times["one pass per member"] / times["stacked"]])
-    return table(["side", *times, "stacked is faster by"], rows, 1)
-
-
-def _passes(side: str, seats: int) -> dict[str, Callable[[], Any]]:
-    settings = TrainingSettings.model_validate({"user_buddy": {"members": 4}, "goal_buddy": {"members": 6}})
-    specs = [spec for spec in make_plan(settings, load_config("default")).specs.values() if spec.side == side]
-    networks = [build_network(spec, seed) for seed, spec in enumerate(specs)]
-    share = seats // len(networks)
-    obs = torch.randn(seats, specs[0].obs_size, generator=torch.Generator().manual_seed(0))
-    mask = torch.ones((seats, 16) if side == "user_buddy" else (seats,), dtype=torch.bool)
-    team = Team(networks)
-    team.seat([share] * len(networks))
-    parts = [slice(i * share, (i + 1) * share) for i in range(len(networks))]
-    return {
-        "one network, all rows": lambda: networks[0](obs, mask),
-        "one pass per member": lambda: [n(obs[p], mask[p]) for n, p in zip(networks, parts, strict=True)],
-        "stacked": lambda: team.forward(obs, mask),
-    }
-
-
-def throughput(iterations: int = 8) -> str:
-    """Seconds per iteration of whole training, interleaved, medians; with evolution, so that cycles are in it."""
-    trainers, narrow = {}, {name: value for name, value in ARMS["single"].items() if "hidden" not in name}
-    for name, changes in (("1 + 1 members", narrow), ("4 + 6 members (on)", {}), ("off", ARMS["off"]),
-                          ("1 + 1 members of twice the width (single)", ARMS["single"])):  # fmt: skip
-        run = load_run_config("default", {**RECIPE, **changes})
-        trainers[name] = build_algorithm(make_plan(run.training, run.world))
-        trainers[name].train_iteration()
-    seconds: dict[str, list[float]] = {name: [] for name in trainers}
-    for _ in range(iterations):
-        for name, trainer in trainers.items():
-            began = time.perf_counter()
-            trainer.train_iteration()
-            seconds[name].append(time.perf_counter() - began)
-    median = {name: float(np.median(values)) for name, values in seconds.items()}
-    usual = median["1 + 1 members"]
-    return table(["training", "seconds per iteration", "throughput"], [[n, s, usual / s] for n, s in median.items()], 2)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Compare trained runs and baselines: `python scripts/evaluate.py RUN[:MEMBER]|BASELINE ... [--scenario NAME]`.
 
-A RUN is a folder that train.py wrote: the champion of each side, its fittest living member. RUN:user-7 is the user
-buddy with id 7 of that run, RUN:goal-3 a goal buddy, alive or in the hall of fame. A BASELINE is random, greedy,
-epsilon_greedy[=epsilon], softmax[=temperature], linucb[=width], thompson[=width], shapley, friends_of_friends or oracle
-on the user side; random_script, truthful, chaser, clickbait, stubborn, copycat or best_response on the goal side.
+A RUN is a folder that train.py wrote: the champion of each side, the best of its final. RUN:user-7 is the user buddy
+with id 7 of that run, RUN:goal-3 a goal buddy, alive or in the hall of fame. A BASELINE is random, greedy,
+epsilon_greedy[=epsilon], softmax[=temperature], linucb[=width], fading_linucb[=width], thompson[=width], shapley,
+friends_of_friends or oracle on the user side; random_script, truthful, chaser, clickbait, stubborn, copycat or
+best_response on the goal side.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from agents.baselines import (
     Softmax,
     Thompson,
 )  # fmt: skip
+from agents.evaluation import make_user_baseline
 from agents.policy import Policy, Turn, take_turn
 from ammo_env import metaspace_v0, steering
 from ammo_env.vector import VectorEnv
@@ -137,6 +138,16 @@ def test_linucb_adds_its_width_in_standard_deviations(small_env: MakeEnv) -> Non
     np.testing.assert_allclose(
         np.take_along_axis(unsure, widest, -1).min(axis=-1), np.sort(unsure, axis=-1)[..., -2], atol=1e-5
     )
+
+
+def test_fading_linucb_loses_its_width_with_the_rounds_that_are_left(small_env: MakeEnv) -> None:
+    """q_hat.e + w (1 - t/T) sd(q.e), with T = 8; and by name."""
+    env = small_env(2, {"episode.num_rounds": 8})
+    for now in (0, 1, 4, 7):
+        turn = some_turn(env, rounds=now)
+        fading = make_user_baseline("fading_linucb=2").scores(turn, np.random.default_rng(0))  # type: ignore[attr-defined]
+        expected = candidate(turn, "score") + 2.0 * (8 - now) / 8 * candidate(turn, "uncertainty")
+        np.testing.assert_allclose(fading, expected, atol=1e-6)
 
 
 def test_softmax_is_plackett_luce(small_env: MakeEnv) -> None:

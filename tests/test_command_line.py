@@ -73,7 +73,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_what_the_readme_promises(finished: Path) -> None:
     names = {path.name.split(".")[0] for path in finished.iterdir()}
     assert {"config", "progress", "events", "checkpoints", "scores", "learning_curve", "population"} <= names
-    assert {"lineage", "genomes-user", "genomes-goal"} <= names
+    assert {"lineage", "genomes-user", "genomes-goal", "finals"} <= names
     scores = json.loads((finished / "scores.json").read_text())
     assert 0 < scores["user_buddies"]["oracle"]["normalised_regret"] < scores["user_buddies"]["random"][
         "normalised_regret"
@@ -84,7 +84,8 @@ def test_a_run_leaves_what_the_readme_promises(finished: Path) -> None:
 
 
 def test_the_table_names_everybody_alive_and_marks_the_champions(finished: Path) -> None:
-    """As population.json does, whose scores come from the worlds of the tables above."""
+    """As population.json does, whose scores come from the worlds of the tables above; who won the final is champion."""
+    final = json.loads((finished / "finals.jsonl").read_text())
     scores = json.loads((finished / "scores.json").read_text())
     rows = (finished / "scores.txt").read_text().partition("Members alive")[2].splitlines()
     members = json.loads((finished / "population" / "population.json").read_text())["members"]
@@ -98,6 +99,7 @@ def test_the_table_names_everybody_alive_and_marks_the_champions(finished: Path)
         assert f"{member['scores'][metric]:.3f}" in row
         if member["champion"]:
             assert scores["champions"][member["side"]] == member["name"]
+            assert final[member["side"]][member["name"]] == max(final[member["side"]].values())
     champion = next(m for m in alive if m["champion"] and m["side"] == "user_buddy")
     measured = scores["user_buddies"]["trained, deterministic"]["normalised_regret"]
     assert champion["scores"]["normalised_regret"] == measured

@@ -72,10 +72,10 @@ def test_tuning_returns_the_best_of_each_grid(config: AmmoConfig) -> None:
     ticks: list[int] = []
     arena = Arena(config, worlds=4, stream=TUNING)
     tuned = tune_bandits(arena, scripted_cast(), ticks.append)
-    assert set(tuned) == {"epsilon_greedy", "softmax", "linucb", "thompson"}
+    assert set(tuned) == {"epsilon_greedy", "softmax", "linucb", "fading_linucb", "thompson"}
     again = evaluate_user_buddies({"best": make_user_baseline(tuned["softmax"].name)}, scripted_cast(), arena)
     assert again["best"].summary()["normalised_regret"] == pytest.approx(tuned["softmax"].normalised_regret)
-    assert sum(ticks) == 26
+    assert sum(ticks) == 33
 
 
 def test_a_bandit_may_try_guesses_at_bait(config: AmmoConfig) -> None:
@@ -85,7 +85,7 @@ def test_a_bandit_may_try_guesses_at_bait(config: AmmoConfig) -> None:
     arena = Arena(config, worlds=2, stream=TUNING)
     plain = tune_bandits(arena, scripted_cast())
     tuned = tune_bandits(arena, scripted_cast(), ticks.append, guesses=(0.3, 50.0))
-    assert sum(ticks) == num_tuning_episodes(arena, (0.3, 50.0)) == 2 * 26 + 2 * 4
+    assert sum(ticks) == num_tuning_episodes(arena, (0.3, 50.0)) == 2 * 33 + 2 * 5
     for name, one in tuned.items():
         assert one.normalised_regret <= plain[name].normalised_regret
         assert one.name == plain[name].name or one.name.endswith(",bait_guess=0.3")

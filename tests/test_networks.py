@@ -98,6 +98,8 @@ def test_before_training_a_user_buddy_follows_twice_the_standardised_score() -> 
     table, context = candidates(32)
     expected = 2 * standardised(table[..., 0], table[..., -1] > 0)
     assert (network(flat(table, context))[0] - expected).abs().max() < 0.1
+    together = stacked([network, network])(flat(table, context).expand(2, -1, -1))[0]
+    assert (together - expected).abs().max() < 0.1
 
 
 def test_standardised_scores() -> None:
@@ -115,10 +117,11 @@ def test_a_wrong_layout_is_named() -> None:
 
 
 def test_an_untrained_user_buddy_is_a_softmax_over_optimistic_scores() -> None:
-    """Logits are sharpness * standardised(score + optimism * uncertainty), within the .1 that untrained layers add."""
-    network = build_network(user_spec(initial_sharpness=8.0, initial_optimism=1.5), seed=0)
+    """Logits are sharpness * standardised(score + optimism * (1 - time) * uncertainty), within the .1 that untrained
+    layers add; a stacked network does the same."""
+    network = build_network(user_spec(initial_sharpness=8.0, initial_optimism=1.5, time=1), seed=0)
     table, context = candidates(16)
-    optimistic = table[..., 0] + 1.5 * table[..., 1]
+    optimistic = table[..., 0] + 1.5 * (1.0 - context[..., 1:2]) * table[..., 1]
     centred = optimistic - optimistic.mean(-1, keepdim=True)
     expected = 8.0 * centred / centred.square().mean(-1, keepdim=True).sqrt()
     assert (network(flat(table, context))[0] - expected).abs().max() < 0.1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from agents.baselines.aims import Copycat, Stubborn
 from agents.baselines.bandits import (
     EpsilonGreedy,
+    FadingLinUCB,
     FriendsOfFriends,
     Greedy,
     LinUCB,
@@ -23,8 +24,8 @@ from agents.policy import Policy
 
 __all__ = [
     "DEFAULT_CAST", "GOAL_BASELINES", "GRIDS", "USER_BASELINES", "BestResponse", "Copycat", "EpsilonGreedy",
-    "FriendsOfFriends", "Greedy", "LinUCB", "Maker", "Oracle", "RandomScript", "RandomSlate", "ScorePolicy", "Script",
-    "ShapleyMediator", "Softmax", "Stubborn", "Thompson",
+    "FadingLinUCB", "FriendsOfFriends", "Greedy", "LinUCB", "Maker", "Oracle", "RandomScript", "RandomSlate",
+    "ScorePolicy", "Script", "ShapleyMediator", "Softmax", "Stubborn", "Thompson",
 ]  # fmt: skip
 
 Maker = Callable[..., Policy]
@@ -34,6 +35,7 @@ USER_BASELINES: dict[str, Maker] = {
     "epsilon_greedy": EpsilonGreedy,
     "softmax": Softmax,
     "linucb": LinUCB,
+    "fading_linucb": FadingLinUCB,
     "thompson": Thompson,
     "shapley": ShapleyMediator,
     "friends_of_friends": FriendsOfFriends,
@@ -55,5 +57,6 @@ GRIDS: dict[str, tuple[str, tuple[float, ...]]] = {
     "epsilon_greedy": ("epsilon", (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)),
     "softmax": ("temperature", (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)),
     "linucb": ("width", (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)),
+    "fading_linucb": ("width", (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)),
     "thompson": ("width", (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)),
 }

@@ -66,6 +66,11 @@ def subspace_feature(turn: Turn, name: str) -> NDArray[Any]:
     return context[..., first : first + places]
 
 
+def left(turn: Turn) -> float:
+    """The share of the episode that is left: 1 in the first round, 1/T in the last."""
+    return 1.0 - turn.env.world.state.now / turn.env.config.episode.num_rounds
+
+
 class RandomSlate(ScorePolicy):
     """A uniformly random slate of the candidates shown."""
 
@@ -142,6 +147,17 @@ class LinUCB(ScorePolicy):
 
     def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         return subspace_feature(turn, "value") + self.width * subspace_feature(turn, "doubt")
+
+
+class FadingLinUCB(LinUCB):
+    """LinUCB whose width falls linearly, from `width` in the first round to `width`/T in the last: what an answer
+    teaches is worth the rounds that are left to use it in."""
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return LinUCB(self.width * left(turn)).scores(turn, rng)
+
+    def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
+        return LinUCB(self.width * left(turn)).destination_scores(turn, rng)
 
 
 class Thompson(ScorePolicy):

@@ -78,10 +78,10 @@ LEARNING_GENES: GeneRanges = {
 }
 # Traits: what a user buddy is rather than learns, kept beside its network's weights (`agents.networks`). A gradient
 # does not reach them, because what they do pays after a whole episode, or outside the policy; selection does.
-# `optimism` weighs what it does not know beside what it believes; `bait_guess` is what it takes ungrounded content to
-# add to an answer, so how far it trusts its human's pleasure.
+# `optimism` weighs what it does not know beside what it believes, at the beginning of an episode; `bait_guess` is what
+# it takes ungrounded content to add to an answer, so how far it trusts its human's pleasure.
 TRAITS: GeneRanges = {
-    "optimism": Gene(0.0, 3.0, "linear"),
+    "optimism": Gene(0.0, 4.0, "linear"),
     "bait_guess": Gene(0.0, 1.0, "linear"),
 }
 GENES: GeneRanges = {**LEARNING_GENES, **TRAITS}

@@ -95,9 +95,10 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
     if side == "user_buddy":
         head: Head = world.actions.user_mode
         features, context = layout.candidate_features, layout.shapes["context"][0] + history
+        time = layout.features["context"].index("time")
         size = world.attention.num_slots if head == "slate" else world.attention.num_candidates
     else:
-        head, features, context = world.actions.goal_mode, (), 0
+        head, features, context, time = world.actions.goal_mode, (), 0, 0
         space = action_space(world, side)
         size = int(space.n) if isinstance(space, gymnasium.spaces.Discrete) else (space.shape or (1,))[0] - 1
     return NetworkSpec(
@@ -109,6 +110,7 @@ def network_spec(world: AmmoConfig, settings: TrainingSettings, side: str) -> Ne
         action_size=size,
         candidate_features=features,
         context_size=context,
+        time=time,
         destinations=world.num_destinations if side == "user_buddy" else 0,
         hidden=own.hidden,
         initial_std=own.initial_std,
