@@ -30,8 +30,8 @@ def play_final(everybody: Sequence[Resident], arena: Arena) -> Results:
     """The scores of all living members of every side that has several: −normalised regret, or reward per round.
 
     Args:
-        everybody: a census; who has been found the fittest fills the slates where there is nobody to choose from.
-        arena: the world of the training; its stream is replaced.
+        everybody: a census. A side with a single member plays no final; its member still fills the slates of the other.
+        arena: in the world of the training; its stream is replaced.
     """
     arena, results = replace(arena, stream=FINAL), {}
     rivals = {side: [one for one in everybody if one.side == side and not one.frozen] for side in SIDES}
