@@ -133,7 +133,6 @@ def exact(worlds: int, seeds: list[int]) -> str:
         for name, bandit in bandits.items():
             found = [_regret(_world("default", model), bandit, worlds, seed) for seed in seeds]
             rows.append([model, name, mean_interval(found)])
-            print(*rows[-1], flush=True)
     return table(["belief", "bandit", "regret"], rows)
 
 

@@ -105,6 +105,7 @@ def test_a_seeded_rollout_gives_the_recorded_numbers(case: str, random_actions: 
     """Eight means over six rounds of two worlds, at 2e-5 (float32 sums differ by less between machines).
 
     At D = 1536 the sums are longer: two creations of nearly equal score may change ranks, and with them who is shown.
+    So they did between two processors in `social`, where scores come within 2e-6 of each other.
     """
     scenario, overrides = CASES[case]
     env = metaspace_v0.vec_env(2, scenario, **overrides)
@@ -112,4 +113,4 @@ def test_a_seeded_rollout_gives_the_recorded_numbers(case: str, random_actions: 
     row = f"{case:<19}" + "".join(f"{value:>10.6g}" for value in measured)
     print(row)
     recorded = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in GOLDEN.strip().splitlines()}
-    np.testing.assert_allclose(measured, recorded[case], rtol=2e-4 if case == "paper" else 2e-5, atol=2e-6, err_msg=row)
+    np.testing.assert_allclose(measured, recorded[case], rtol=2e-4 if case in ("paper", "social") else 2e-5, atol=2e-6, err_msg=row)
