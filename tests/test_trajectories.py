@@ -113,4 +113,5 @@ def test_a_seeded_rollout_gives_the_recorded_numbers(case: str, random_actions: 
     row = f"{case:<19}" + "".join(f"{value:>10.6g}" for value in measured)
     print(row)
     recorded = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in GOLDEN.strip().splitlines()}
-    np.testing.assert_allclose(measured, recorded[case], rtol=2e-4 if case in ("paper", "social") else 2e-5, atol=2e-6, err_msg=row)
+    close = 2e-4 if case in ("paper", "social") else 2e-5
+    np.testing.assert_allclose(measured, recorded[case], rtol=close, atol=2e-6, err_msg=row)
