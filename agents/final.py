@@ -36,7 +36,7 @@ def play_final(everybody: Sequence[Resident], arena: Arena) -> Results:
     arena, results = replace(arena, stream=FINAL), {}
     rivals = {side: [one for one in everybody if one.side == side and not one.frozen] for side in SIDES}
     entered = {side: {one.name: policy_of(one, True) for one in own} for side, own in rivals.items() if len(own) > 1}
-    if not any(entered.values()):
+    if not entered:
         return {}
     goals = scripted_cast()
     with Progress(arena.episodes * sum(map(len, entered.values())), "episodes of the final") as progress:
