@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from agents.distributions import MASKED, ActionDistribution, Head, action_distribution
-from agents.evolution.genome import TRAITS
+from agents.evolution.genome import FADING, TRAITS
 from agents.layers import linear, pool, standardised
 
 
@@ -86,7 +86,7 @@ class CandidateNetwork(BuddyNetwork):
 
         h_k = relu(E₂ relu(E₁ [c_k, x])),  pooled = [mean_k h_k, max_k h_k, x] over valid candidates,
         logit_k = w·relu(H h_k + P pooled) + skip·(o_k − mean o)/sd o,
-        o_k = score_k + (trait + learned optimism)·(1 − time)·uncertainty_k
+        o_k = score_k + (trait + learned optimism)·(1 − FADING·time)·uncertainty_k
         value = v·relu(V pooled)
 
     Where user buddies travel, destinations have logits from the pooled state, with a skip of their own from what each
@@ -154,8 +154,8 @@ class CandidateNetwork(BuddyNetwork):
         pooled = torch.cat([*pool(rows.unflatten(-2, shape), valid), context], dim=-1)          # [B, 2H + Fx]
         raised = self.raise_candidate(rows).unflatten(-2, shape) + self.raise_pooled(pooled).unsqueeze(-2)
         optimism = (self.inborn[..., 0] + self.learned_optimism)[..., None, None]
-        left = 1.0 - context[..., self.spec.time, None]                                                # [B, 1]
-        optimistic = candidates[..., self._score] + optimism * left * candidates[..., self._uncertainty]
+        rest = 1.0 - FADING * context[..., self.spec.time, None]                                       # [B, 1]
+        optimistic = candidates[..., self._score] + optimism * rest * candidates[..., self._uncertainty]
         skip = self.skip[..., None, None] * standardised(optimistic, valid)
         logits = self.logit(raised.relu_()).squeeze(-1) + skip                                         # [B, K]
         judged = torch.cat([pooled, insight], dim=-1) if self.spec.insight_size else pooled

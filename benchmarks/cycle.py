@@ -49,6 +49,9 @@ VARIANTS: Mapping[str, dict[str, Any]] = {
     "spread 2": BASE | {"spread": 2.0},
     "margin .5, spread 2": BASE | {"margin": 0.5, "spread": 2.0},
     "margin .5, perturb 1.5": BASE | {"margin": 0.5, "perturb": 1.5},
+    "surrogate": BASE | {"traits": "surrogate"},
+    "surrogate, margin .5": BASE | {"traits": "surrogate", "margin": 0.5},
+    "surrogate, margin .25": BASE | {"traits": "surrogate", "margin": 0.25},
     "configs/population.yaml": RECIPE,
 }
 

@@ -5,12 +5,12 @@
 
 Arms: `on` (6 goal and 4 user members), `off` (the same members without the cycle), `single` (one policy per side with
 twice the width, which gets all the rows). All learn by the recipe of configs/population.yaml, where nobody has tuned
-the traits: no optimism, and answers taken at their word. A single policy has to find exploring by itself; it has a
-softer start and a nearer horizon than that recipe, with which it does better. All arms make the same number of steps;
-the slower ones are also evaluated as they were when `on` had ended (`SPEED`). What stands behind an arm's name changes
-it: `+tuned` begins with traits that were tuned by hand; `+key=value` is another setting (`on+aipp.bait=0.6`,
-`off+beliefs.model=kalman`). The champion is chosen by a final among the people of the training, then evaluated on
-people that nothing was trained on. Every run is a folder; a finished one is not repeated.
+the traits: no optimism, and answers taken at their word. Who has no cycle has to find exploring by itself: `off` has a
+softer start than that recipe, `single` a still softer one and a nearer horizon, with which it does better. All arms
+make the same number of steps; the slower ones are also evaluated as they were when `on` had ended (`SPEED`). What
+stands behind an arm's name changes it: `+tuned` begins with traits that were tuned by hand; `+key=value` is another
+setting (`on+aipp.bait=0.6`, `off+beliefs.model=kalman`). The champion is chosen by a final among the people of the
+training, then evaluated on people that nothing was trained on. Every run is a folder; a finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from ammo_env.scenarios import read_scenario
 RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("population").items() if name != "description"}
 ARMS: dict[str, dict[str, Any]] = {
     "on": {"training.evolution.enabled": True},
-    "off": {"training.evolution.enabled": False},
+    "off": {"training.evolution.enabled": False, "training.user_buddy.initial_sharpness": 16.0},
     "single": {
         "training.user_buddy.members": 1, "training.user_buddy.hidden": (64, 64), "training.user_buddy.minibatch": 512,
         "training.goal_buddy.members": 1, "training.goal_buddy.hidden": (128, 128),
@@ -65,9 +65,8 @@ TUNED: dict[str, Any] = {"beliefs.bait_guess": 0.3, "training.user_buddy.initial
 
 # The best of these is chosen on the very worlds of the evaluation, once with answers taken at their word and once over
 # all guesses: yardsticks that flatter the bandits.
-BANDITS = ("greedy", "thompson=0.75", *(f"linucb={width}" for width in (1.5, 2, 3)),
-           *(f"fading_linucb={width}" for width in (2, 3, 4)))  # fmt: skip
-GUESSING = tuple(f"{bandit},bait_guess={guess}" for guess in (0.15, 0.3, 0.45) for bandit in BANDITS[2:])
+BANDITS = ("greedy", "linucb=1.5", "linucb=2", *(f"fading_linucb={width}" for width in (2, 2.5, 3)))
+GUESSING = tuple(f"{bandit},bait_guess={guess}" for guess in (0.2, 0.3, 0.4) for bandit in BANDITS[2:])
 EARLY = "at equal time"
 BANDIT_ARM = "single"  # the arm in whose worlds they play; those of all arms are the same
 
@@ -110,7 +109,7 @@ def evaluate(run: Run, bandits: bool = True) -> dict[str, Any]:
     """Champions, all user members and, if asked for, bandits on held-out people, and how unlike the members are."""
     hold_final(run)
     users, goals = learned_policies(run)
-    arena = Arena(held_out(run_world(run)), worlds=64, episodes=1, seed=run.config.training.seed)
+    arena = Arena(held_out(run_world(run)), worlds=128, episodes=1, seed=run.config.training.seed)
     scripts, living = scripted_cast(), [one for one in run.census() if not one.frozen]
     members = {one.name: policy_of(one, deterministic=True) for one in living if one.side == "user_buddy"}
     fixed = {name: make_user_baseline(name) for name in (*BANDITS, *GUESSING) if bandits}

@@ -141,12 +141,12 @@ def test_linucb_adds_its_width_in_standard_deviations(small_env: MakeEnv) -> Non
 
 
 def test_fading_linucb_loses_its_width_with_the_rounds_that_are_left(small_env: MakeEnv) -> None:
-    """q_hat.e + w (1 - t/T) sd(q.e), with T = 8; and by name."""
+    """q_hat.e + w (1 - 3/4 t/T) sd(q.e), with T = 8; and by name."""
     env = small_env(2, {"episode.num_rounds": 8})
     for now in (0, 1, 4, 7):
         turn = some_turn(env, rounds=now)
         fading = make_user_baseline("fading_linucb=2").scores(turn, np.random.default_rng(0))  # type: ignore[attr-defined]
-        expected = candidate(turn, "score") + 2.0 * (8 - now) / 8 * candidate(turn, "uncertainty")
+        expected = candidate(turn, "score") + 2.0 * (1 - 0.75 * now / 8) * candidate(turn, "uncertainty")
         np.testing.assert_allclose(fading, expected, atol=1e-6)
 
 

@@ -115,11 +115,11 @@ def test_a_wrong_layout_is_named() -> None:
 
 
 def test_an_untrained_user_buddy_is_a_softmax_over_optimistic_scores() -> None:
-    """Logits are sharpness * standardised(score + optimism * (1 - time) * uncertainty), within the .1 that untrained
-    layers add; a stacked network does the same."""
+    """Logits are sharpness * standardised(score + optimism * (1 - 3/4 time) * uncertainty), within the .1 that
+    untrained layers add; a stacked network does the same."""
     network = build_network(user_spec(initial_sharpness=8.0, initial_optimism=1.5, time=1), seed=0)
     table, context = candidates(16)
-    optimistic = table[..., 0] + 1.5 * (1.0 - context[..., 1:2]) * table[..., 1]
+    optimistic = table[..., 0] + 1.5 * (1.0 - 0.75 * context[..., 1:2]) * table[..., 1]
     centred = optimistic - optimistic.mean(-1, keepdim=True)
     expected = 8.0 * centred / centred.square().mean(-1, keepdim=True).sqrt()
     assert (network(flat(table, context))[0] - expected).abs().max() < 0.1

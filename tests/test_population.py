@@ -201,7 +201,7 @@ def all_settings(draw: st.DrawFn) -> EvolutionSettings:
         margin=draw(st.sampled_from([0.0, 0.5, 2.0])), perturb=draw(st.floats(1.01, 3)), resample=draw(share),
         weight_noise=draw(st.sampled_from([0.0, 0.1])), recombine=draw(share), migration=draw(share),
         crossover=draw(st.sampled_from(["average", "layers"])), niche_minimum=draw(st.integers(1, 4)),
-        spread=draw(st.sampled_from([1.0, 1.5])),
+        spread=draw(st.sampled_from([1.0, 1.5])), traits=draw(st.sampled_from(["mutate", "surrogate"])),
         fitness=FitnessSettings(rank=draw(share), diversity=draw(share)),
     )  # fmt: skip
 

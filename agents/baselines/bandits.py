@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.evolution.genome import FADING
 from agents.policy import Turn
 
 TIE_BREAK = 1e-6  # utility units: equal scores are broken at random, not by retrieval order
@@ -150,14 +151,17 @@ class LinUCB(ScorePolicy):
 
 
 class FadingLinUCB(LinUCB):
-    """LinUCB whose width falls linearly, from `width` in the first round to `width`/T in the last: what an answer
-    teaches is worth the rounds that are left to use it in."""
+    """LinUCB whose width falls linearly, by the share `FADING` over the episode, as the optimism of user buddies does:
+    what an answer teaches is worth the rounds that are left to use it in."""
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
-        return LinUCB(self.width * left(turn)).scores(turn, rng)
+        return self._now(turn).scores(turn, rng)
 
     def destination_scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
-        return LinUCB(self.width * left(turn)).destination_scores(turn, rng)
+        return self._now(turn).destination_scores(turn, rng)
+
+    def _now(self, turn: Turn) -> LinUCB:
+        return LinUCB(self.width * (1.0 - FADING * (1.0 - left(turn))))
 
 
 class Thompson(ScorePolicy):

@@ -39,8 +39,17 @@ class Gene:
 
     def drawn(self, rng: np.random.Generator) -> float:
         """Uniform on the gene's scale."""
+        return self.at(rng.random())
+
+    def at(self, share: float) -> float:
+        """The value at `share` in [0, 1] of the range, on the gene's scale."""
         low, high = self._to_scale(self.low), self._to_scale(self.high)
-        return self.clipped(self._from_scale(low + (high - low) * rng.random()))
+        return self.clipped(self._from_scale(low + (high - low) * share))
+
+    def share(self, value: float) -> float:
+        """Where a value lies in the range, on the gene's scale: 0 to 1, the inverse of `at`."""
+        low, high = self._to_scale(self.low), self._to_scale(self.high)
+        return (self._to_scale(self.clipped(value)) - low) / (high - low)
 
     def moved(self, value: float, factor: float, up: bool, share: float = 1.0) -> float:
         """One step of a perturbation by `factor` > 1: x·factor or x/factor; in a linear range by `share` in [0, 1] of
@@ -78,12 +87,15 @@ LEARNING_GENES: GeneRanges = {
 }
 # Traits: what a user buddy is rather than learns, kept beside its network's weights (`agents.networks`). A gradient
 # does not reach them, because what they do pays after a whole episode, or outside the policy; selection does.
-# `optimism` weighs what it does not know beside what it believes, at the beginning of an episode; `bait_guess` is what
-# it takes ungrounded content to add to an answer, so how far it trusts its human's pleasure.
+# `optimism` weighs what it does not know beside what it believes, at the beginning of an episode (`FADING`);
+# `bait_guess` is what it takes ungrounded content to add to an answer, so how far it trusts its human's pleasure.
 TRAITS: GeneRanges = {
     "optimism": Gene(0.0, 4.0, "linear"),
     "bait_guess": Gene(0.0, 1.0, "linear"),
 }
+# The share of optimism that is gone when an episode ends: what an answer teaches is worth the rounds that are left to
+# use it in. With all of it gone nothing is better, and where tastes drift regret is higher (benchmarks/beliefs.md).
+FADING = 0.75
 GENES: GeneRanges = {**LEARNING_GENES, **TRAITS}
 # Side -> what evolves there. The price of grounding errors is a goal buddy's: elsewhere the gene would only drift.
 GENES_OF: Mapping[str, GeneRanges] = {

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from agents.evolution.fitness import Evidence, Verdict, combined, diversity
-from agents.evolution.genome import GENES, GeneRanges, Genome, crossed, mutated
+from agents.evolution.genome import GENES, TRAITS, GeneRanges, Genome, crossed, mutated
 from agents.evolution.members import Event, Lineage, Member, Niche
 from agents.evolution.selection import Standing, strong, weak
 from agents.evolution.settings import EvolutionSettings
+from agents.evolution.surrogate import Surrogate
 
 
 class Bodies(Protocol):
@@ -65,6 +66,8 @@ class Population:
         self.cycles = 0
         self.evidence: dict[int, Evidence] = {}
         self._strikes: dict[int, int] = {}
+        traits = {name: gene for name, gene in ranges.items() if name in TRAITS and name in genome}
+        self._surrogate = Surrogate(traits) if traits and settings.traits == "surrogate" else None
         self.events: list[Event] = []
         for slot, niche in enumerate(niches):
             own = self._fitting(genome, niche)
@@ -92,6 +95,11 @@ class Population:
             else:
                 evidence.broken = True
                 evidence.iterations += 1
+        if self._surrogate is not None:
+            living = self.living
+            self._surrogate.add([
+                (living[slot].id, living[slot].genome, value, seen[slot].seats) for slot, value in finite.items()
+            ])  # fmt: skip
 
     def condemn(self, slot: int) -> None:
         """The weights in a slot have diverged: nothing may be made of them, and its member retires in its turn."""
@@ -164,6 +172,7 @@ class Population:
             "cycles": self.cycles,
             "evidence": {str(slot): evidence.state() for slot, evidence in self.evidence.items()},
             "strikes": {str(slot): strikes for slot, strikes in self._strikes.items()},
+            "surrogate": self._surrogate.state() if self._surrogate is not None else None,
             "rng": self._rng.bit_generator.state,
         }
 
@@ -173,6 +182,8 @@ class Population:
         self.cycles = state["cycles"]
         self.evidence = {int(slot): Evidence.from_state(value) for slot, value in state["evidence"].items()}
         self._strikes = {int(slot): int(strikes) for slot, strikes in state["strikes"].items()}
+        if self._surrogate is not None:
+            self._surrogate.load(state["surrogate"])
         self._rng.bit_generator.state = state["rng"]
         self.events = []
 
@@ -195,6 +206,8 @@ class Population:
             kind, genome = "founded", self._genome
         genome, settings = self._fitting(genome, niche), self.settings
         genome = mutated(genome, self._evolving(niche), self._rng, settings.perturb, settings.resample)
+        if self._surrogate is not None:
+            genome = {**genome, **self._surrogate.proposed([m.genome for m in self.living.values()], self._rng)}
         child = self._born(slot, niche, genome, members, kind)
         bodies.set_genome(slot, niche, child.genome)
 

@@ -50,6 +50,10 @@ class EvolutionSettings(Section):
         1.0, ge=0, description="standard errors by which a weak member must lie below the best of its niche"
     )
     patience: int = Field(1, ge=1, description="judgements in a row that find a member weak before it retires")
+    traits: Literal["mutate", "surrogate"] = Field(
+        "mutate",
+        description="a child's traits: mutated like its other genes, or where all verdicts so far promise most",
+    )
     perturb: float = Field(1.25, gt=1, description="factor of a mutation")
     resample: float = Field(0.1, ge=0, le=1, description="chance that a gene is drawn anew instead of perturbed")
     weight_noise: float = Field(
