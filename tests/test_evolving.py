@@ -571,10 +571,11 @@ def test_events_are_told_once(make_trainer: MakeTrainer) -> None:
 def test_a_resumed_population_is_bit_equal_to_one_that_never_stopped(
     make_trainer: MakeTrainer, tmp_path: Path, method: str, rounds: int
 ) -> None:
-    """Weights, optimisers, genomes, evidence, strikes, lineage, hall, payoffs, histories, worlds and random streams,
-    also where an iteration ends in mid-episode, and rows wait for the next update."""
+    """Weights, optimisers, genomes, evidence, surrogate, strikes, lineage, hall, payoffs, histories, worlds and random
+    streams, also where an iteration ends in mid-episode, and rows wait for the next update."""
     values: dict[str, Any] = {
-        "evolution": {**RESTLESS, "every": 2, "patience": 2, "weight_noise": 0.01}, "rounds_per_iteration": rounds,
+        "evolution": {**RESTLESS, "every": 2, "patience": 2, "weight_noise": 0.01, "traits": "surrogate"},
+        "rounds_per_iteration": rounds,
         "matchmaking": {"method": method, "hall_size": 2, "hall_share": 0.3},
         "goal_buddy": {"members": 2, "update_every": 2, "scripted_share": 0.2, "niches": ("adaptive", "explorer")},
     }  # fmt: skip

@@ -43,6 +43,14 @@ def test_ranges_hold_after_any_line_of_mutations(ranges: GeneRanges, seed: int, 
         assert all(gene.low <= genome[name] <= gene.high for name, gene in ranges.items())
 
 
+@PLAN
+@given(st.sampled_from(list(GENES.values())), st.floats(0, 1), st.floats(-20.0, 1e4))
+def test_the_share_of_a_range_leads_back_to_the_value(gene: Gene, share: float, outside: float) -> None:
+    assert gene.share(gene.at(share)) == pytest.approx(share, abs=1e-6)
+    assert gene.low <= gene.at(share) <= gene.high
+    assert -1e-9 <= gene.share(outside) <= 1.0 + 1e-9
+
+
 def test_a_step_is_a_factor_of_the_value_of_the_horizon_or_a_share_of_the_range() -> None:
     assert Gene(1e-4, 1e-2).moved(1e-3, 1.25, up=True) == pytest.approx(1.25e-3)
     assert Gene(1e-4, 1e-2).moved(1e-3, 1.25, up=False) == pytest.approx(0.8e-3)
