@@ -22,8 +22,10 @@ from agents.progress import Progress
 from agents.report import MISSING, Cell, table
 from agents.scoreboard import Ticker
 from agents.training_settings import SIDES
+from agents.trait_figures import read_surrogates, trait_figure, trait_map
 
 LINEAGE_FIGURE = "lineage.png"
+BIRTHS = ("founded", "inherited", "recombined")
 Scores = dict[str, dict[str, float]]
 
 
@@ -93,12 +95,14 @@ def population_table(everybody: Sequence[Resident], scores: Scores) -> str:
     ])  # fmt: skip
 
 
-def draw_populations(folder: Path, everybody: Sequence[Resident]) -> list[Path]:
-    """The lineage and the curves of every side with more than one member, into the run's folder and TensorBoard."""
+def draw_populations(folder: Path, checkpoint: Path, everybody: Sequence[Resident]) -> list[Path]:
+    """The lineage, the curves of every side with more than one member and the maps of its traits, into the run's folder
+    and TensorBoard."""
     progress, events = read_progress(folder), read_events(folder)
     alive = [resident for resident in everybody if not resident.frozen]
     sides = [side for side in SIDES if sum(resident.side == side for resident in alive) > 1]
-    champions = {resident.side: resident.member.id for resident in alive if resident.champion}
+    best = {resident.side: resident.member for resident in alive if resident.champion}
+    champions = {side: member.id for side, member in best.items()}
     if not sides or not progress or not events:
         return []
     iterations = int(progress[-1].get("iteration") or 0)
@@ -106,6 +110,10 @@ def draw_populations(folder: Path, everybody: Sequence[Resident]) -> list[Path]:
     paths = [lineage_tree(folder / LINEAGE_FIGURE, shown, iterations, champions)]
     for side in sides:
         paths.append(genome_curves(folder / genome_figure(side), progress, events, side, champions.get(side)))
+    for side, surrogate in read_surrogates(checkpoint).items():
+        lived = [event["genome"] for event in shown if event["side"] == side and event["kind"] in BIRTHS]
+        champion = best[side].genome if side in best else None
+        paths.append(trait_map(folder / trait_figure(side), surrogate, side, lived, champion))
     with Logbook(folder) as logbook:
         for path in paths:
             logbook.picture(int(progress[-1]["step"] or 0), path.stem, path)

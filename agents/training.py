@@ -164,7 +164,7 @@ def finish(run: Run, worlds: int = 64, episodes: int = 2) -> Scoreboard:
     (run.folder / "scores.txt").write_text(board.text() + "\n", encoding="utf-8")
     (run.folder / "scores.json").write_text(json.dumps(board.raw, indent=1), encoding="utf-8")
     _draw_learning(run, board)
-    draw_populations(run.folder, everybody)
+    draw_populations(run.folder, run.latest(), everybody)
     _write_population(run, world, everybody, scores)
     write_projector(run.folder, world, run.config.training.seed)
     return board

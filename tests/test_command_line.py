@@ -27,6 +27,7 @@ SMALL = [
     "--set", "training.rounds_per_iteration=8", "--set", "training.checkpoint_every=1",
     "--set", "training.user_buddy.members=2", "--set", "training.goal_buddy.members=3",
     "--set", "training.evolution.every=1", "--set", "training.evolution.ready_after=1",
+    "--set", "training.evolution.traits=surrogate",
 ]  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_what_the_readme_promises(finished: Path) -> None:
     names = {path.name.split(".")[0] for path in finished.iterdir()}
     assert {"config", "progress", "events", "checkpoints", "scores", "learning_curve", "population"} <= names
-    assert {"lineage", "genomes-user", "genomes-goal", "finals"} <= names
+    assert {"lineage", "genomes-user", "genomes-goal", "traits-user", "finals"} <= names
     scores = json.loads((finished / "scores.json").read_text())
     assert 0 < scores["user_buddies"]["oracle"]["normalised_regret"] < scores["user_buddies"]["random"][
         "normalised_regret"
@@ -107,7 +108,7 @@ def test_the_table_names_everybody_alive_and_marks_the_champions(finished: Path)
 
 def test_the_figures_are_in_tensorboard_too(finished: Path) -> None:
     board: Any = EventAccumulator(str(finished)).Reload()
-    assert set(board.Tags()["images"]) == {"lineage", "genomes-user", "genomes-goal"}
+    assert set(board.Tags()["images"]) == {"lineage", "genomes-user", "genomes-goal", "traits-user"}
     assert "user_0/fitness" in board.Tags()["scalars"]
 
 

@@ -50,11 +50,11 @@ class Surrogate:
     """Verdicts on traits, and what they make likely.
 
     Args:
-        ranges: the traits that evolve.
+        ranges: the traits that evolve. Places [N, d] have one column for each, in the order of `self.ranges`.
     """
 
     def __init__(self, ranges: GeneRanges) -> None:
-        self._ranges = dict(sorted(ranges.items()))
+        self.ranges = dict(sorted(ranges.items()))
         self._iterations: list[list[Trial]] = []
         self._fit: _Fit | None = None  # of all that was added so far, once it is asked for
 
@@ -65,17 +65,17 @@ class Surrogate:
 
     def place(self, genome: Genome) -> tuple[float, ...]:
         """Where a genome's traits lie: each on its gene's scale in [0, 1]."""
-        return tuple(gene.share(genome[name]) for name, gene in self._ranges.items())
+        return tuple(gene.share(genome[name]) for name, gene in self.ranges.items())
 
     def proposed(self, living: Sequence[Genome], rng: np.random.Generator) -> dict[str, float]:
         """The traits of a child."""
-        near = np.array([self.place(genome) for genome in living]).reshape(-1, len(self._ranges)).repeat(NEARBY, axis=0)
+        near = np.array([self.place(genome) for genome in living]).reshape(-1, len(self.ranges)).repeat(NEARBY, axis=0)
         near = np.clip(near + NEAR * rng.standard_normal(near.shape), 0.0, 1.0)
-        places = np.concatenate([rng.random((PLACES, len(self._ranges))), near])
+        places = np.concatenate([rng.random((PLACES, len(self.ranges))), near])
         mean, covariance = self.posterior(places)
         root = np.linalg.cholesky(covariance + 1e-6 * covariance.trace() / len(places) * np.eye(len(places)))
         best = places[(mean + root @ rng.standard_normal(len(places))).argmax()]
-        return {name: gene.at(share) for (name, gene), share in zip(self._ranges.items(), best.tolist(), strict=True)}
+        return {name: gene.at(share) for (name, gene), share in zip(self.ranges.items(), best.tolist(), strict=True)}
 
     def posterior(self, places: Array) -> tuple[Array, Array]:
         """Mean [N] and covariance [N, N] of f at places [N, d]; the prior where nothing has been compared yet."""
