@@ -171,3 +171,15 @@ class Nobody:
     def recombine(self, *ignored: object) -> None: ...
     def renew(self, *ignored: object) -> None: ...
     def set_genome(self, *ignored: object) -> None: ...
+
+
+@pytest.mark.parametrize(("error", "tolerance"), [(0.0, 1e-5), (1e-5, 1e-3), (1e-3, 0.05)])
+def test_a_covariance_with_rounding_errors_has_a_root(error: float, tolerance: float) -> None:
+    """Of rank 1, with an eigenvalue of about minus the error."""
+    covariance = np.array([[1.0, 1.0], [1.0, 1.0 - 2 * error]])
+    root = surrogate._root(covariance)
+    np.testing.assert_allclose(root @ root.T, covariance, atol=tolerance)
+
+
+def test_where_no_covariance_is_left_draws_differ_place_by_place() -> None:
+    np.testing.assert_allclose(surrogate._root(np.diag([4.0, -4.0])), np.diag([2.0, 0.0]))

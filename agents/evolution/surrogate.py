@@ -73,8 +73,7 @@ class Surrogate:
         near = np.clip(near + NEAR * rng.standard_normal(near.shape), 0.0, 1.0)
         places = np.concatenate([rng.random((PLACES, len(self.ranges))), near])
         mean, covariance = self.posterior(places)
-        root = np.linalg.cholesky(covariance + 1e-6 * covariance.trace() / len(places) * np.eye(len(places)))
-        best = places[(mean + root @ rng.standard_normal(len(places))).argmax()]
+        best = places[(mean + _root(covariance) @ rng.standard_normal(len(places))).argmax()]
         return {name: gene.at(share) for (name, gene), share in zip(self.ranges.items(), best.tolist(), strict=True)}
 
     def posterior(self, places: Array) -> tuple[Array, Array]:
@@ -172,6 +171,17 @@ class _Fit:
         across: Array = np.linalg.solve(self.root, self.signal * _kernel(self.evidence.places, places, self.length))
         known = across.T @ (np.eye(len(self.inverse)) - self.inverse) @ across
         return across.T @ self.pulled, self.variance * (self.signal * _kernel(places, places, self.length) - known)
+
+
+def _root(covariance: Array) -> Array:
+    """L with L L' = covariance, but for as little on the diagonal as rounding errors ask for."""
+    mean = covariance.trace() / len(covariance)
+    for jitter in (1e-6, 1e-4, 1e-2):
+        try:
+            return np.linalg.cholesky(covariance + jitter * mean * np.eye(len(covariance)))
+        except np.linalg.LinAlgError:  # much is known: what is left is small against the terms it is the difference of
+            continue
+    return np.diag(np.sqrt(np.maximum(covariance.diagonal(), 0.0)))
 
 
 def _kernel(one: Array, other: Array, length: float) -> Array:
