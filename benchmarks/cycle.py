@@ -91,7 +91,7 @@ def evolve(seed: int, iterations: int, noise: float, settings: EvolutionSettings
             for slot, loss in losses(population).items()
         })  # fmt: skip
         if iteration % settings.every == 0 and iteration < iterations:
-            population.cycle(NoBodies())
+            population.cycle(NoBodies(), 1.0 - iteration / iterations)
     left, champion = losses(population), population.champion()
     winner = min(left, key=lambda slot: left[slot] + 0.004 * rng.normal())
     born = len(population.lineage.members) - len(NICHES)

@@ -6,11 +6,12 @@
 Arms: `on` (6 goal and 4 user members), `off` (the same members without the cycle), `single` (one policy per side with
 twice the width, which gets all the rows). All learn by the recipe of configs/population.yaml, where nobody has tuned
 the traits: no optimism, and answers taken at their word. Who has no cycle has to find exploring by itself: `off` has a
-softer start than that recipe, `single` a still softer one and a nearer horizon, with which it does better. All arms
-make the same number of steps; the slower ones are also evaluated as they were when `on` had ended (`SPEED`). What
-stands behind an arm's name changes it: `+tuned` begins with traits that were tuned by hand; `+key=value` is another
-setting (`on+aipp.bait=0.6`, `off+beliefs.model=kalman`). The champion is chosen by a final among the people of the
-training, then evaluated on people that nothing was trained on. Every run is a folder; a finished one is not repeated.
+softer start and a higher learning rate than that recipe, `single` a still softer one and a nearer horizon, with which
+it does better. All arms make the same number of steps; the slower ones are also evaluated as they were when `on` had
+ended (`SPEED`). What stands behind an arm's name changes it: `+tuned` begins with traits that were tuned by hand;
+`+key=value` is another setting (`on+aipp.bait=0.6`, `off+beliefs.model=kalman`). The champion is chosen by a final
+among the people of the training, then evaluated on people that nothing was trained on. Every run is a folder; a
+finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ from ammo_env.scenarios import read_scenario
 RECIPE: dict[str, Any] = {name: part for name, part in read_scenario("population").items() if name != "description"}
 ARMS: dict[str, dict[str, Any]] = {
     "on": {"training.evolution.enabled": True},
-    "off": {"training.evolution.enabled": False, "training.user_buddy.initial_sharpness": 16.0},
+    "off": {
+        "training.evolution.enabled": False, "training.user_buddy.initial_sharpness": 16.0,
+        "training.user_buddy.learning_rate": 5e-4,
+    },
     "single": {
         "training.user_buddy.members": 1, "training.user_buddy.hidden": (64, 64), "training.user_buddy.minibatch": 512,
         "training.goal_buddy.members": 1, "training.goal_buddy.hidden": (128, 128),

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from agents.evolution.genome import GENES, LEARNING_GENES
-from agents.evolution.members import Niche
+from agents.evolution.members import Event, Niche
+from agents.evolution.population import Population
 from agents.history import History
 from agents.rllib.algorithm import BuddyTrainer
 from agents.rllib.bodies import LearnerBodies
@@ -98,6 +99,23 @@ def check_in_force(trainer: BuddyTrainer) -> None:
             assert (name in roster.adaptive) is (member.niche is Niche.ADAPTIVE)
             acting = trainer.env_runner.module[name].network.state_dict()
             assert same(trainer.learner.network(name).state_dict(), acting)
+
+
+def test_a_cycle_knows_what_share_of_the_run_is_left(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four iterations; there is no cycle after the last."""
+    told: list[float] = []
+
+    def cycle(self: Population, bodies: object, left: float) -> list[Event]:
+        told.append(left)
+        return []
+
+    monkeypatch.setattr(Population, "cycle", cycle)
+    trainer = teeming(make_trainer, iterations=4)
+    for _ in range(4):
+        trainer.train_iteration()
+    assert told == [0.75, 0.75, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_genomes_are_in_force_in_learner_and_runner_through_every_cycle(make_trainer: MakeTrainer) -> None:

@@ -112,6 +112,17 @@ def test_children_come_to_where_the_best_is() -> None:
     assert np.mean([math.log10(genome["rate"]) for genome in drawn]) == pytest.approx(-3.0, abs=0.2)
 
 
+def test_draws_narrow_down_to_the_mean_when_the_run_ends() -> None:
+    """Half a run to go and a quarter are the same; at the end only the places that are looked at differ."""
+    own = told(made_up(40))
+    spreads = [
+        np.std([own.proposed([], np.random.default_rng(i), left)["optimism"] for i in range(60)])
+        for left in (0.5, 0.25, 0.05, 0.0)
+    ]
+    assert spreads[0] == spreads[1] > 1.5 * spreads[2] > 1.5 * spreads[3]
+    assert spreads[3] < 0.25
+
+
 def test_without_a_comparison_children_are_anywhere() -> None:
     """Nothing yet, one member alone, or verdicts that are all the same: draws cover the ranges, on their scales."""
     genome: Genome = {"optimism": 0.0, "rate": 1e-4}

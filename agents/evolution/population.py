@@ -143,8 +143,12 @@ class Population:
             for slot, member in self.living.items()
         ]  # fmt: skip
 
-    def cycle(self, bodies: Bodies) -> list[Event]:
-        """Judge everybody, retire whose patience is spent, and fill their slots; returns what happened."""
+    def cycle(self, bodies: Bodies, left: float = 1.0) -> list[Event]:
+        """Judge everybody, retire whose patience is spent, and fill their slots; returns what happened.
+
+        Args:
+            left: the share of the run that is to come: the less, the less children's traits are there to find out.
+        """
         self.cycles += 1
         before = len(self.events)
         standings = self.standings()
@@ -156,7 +160,7 @@ class Population:
         staying = [standing for standing in standings if standing.slot not in leaving]
         fitness = {standing.slot: standing.fitness for standing in standings}
         for slot in leaving:
-            self._replace(slot, staying, bodies, fitness[slot])
+            self._replace(slot, staying, bodies, fitness[slot], left)
         return self.events[before:]
 
     def plant(self, slot: int, genome: Genome, bodies: Bodies) -> Member:
@@ -187,7 +191,9 @@ class Population:
         self._rng.bit_generator.state = state["rng"]
         self.events = []
 
-    def _replace(self, slot: int, staying: Sequence[Standing], bodies: Bodies, fitness: float) -> None:
+    def _replace(
+        self, slot: int, staying: Sequence[Standing], bodies: Bodies, fitness: float, left: float
+    ) -> None:
         """The member in `slot` retires, and a child of those who stay is born there."""
         old = self.lineage.retired(slot, self.cycles)
         self._note("retired", old, fitness)
@@ -207,7 +213,7 @@ class Population:
         genome, settings = self._fitting(genome, niche), self.settings
         genome = mutated(genome, self._evolving(niche), self._rng, settings.perturb, settings.resample)
         if self._surrogate is not None:
-            genome = {**genome, **self._surrogate.proposed([m.genome for m in self.living.values()], self._rng)}
+            genome = {**genome} | self._surrogate.proposed([m.genome for m in self.living.values()], self._rng, left)
         child = self._born(slot, niche, genome, members, kind)
         bodies.set_genome(slot, niche, child.genome)
 

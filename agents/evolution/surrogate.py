@@ -32,6 +32,7 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 SIGNAL = (0.01, 0.1, 1.0, 10.0, 100.0)  # r: the variance of f in verdicts' variances
 LENGTH = (0.3, 0.6, 1.2)  # l, in ranges of a gene
 MEMBER = 0.05  # the variance of m in verdicts' variances
+SETTLING = 0.25  # share of a run
 MEMORY = 256  # iterations whose verdicts are kept
 PLACES, NEARBY, NEAR = 128, 16, 0.05  # random places; those around each of the living, and their standard deviation
 
@@ -67,13 +68,15 @@ class Surrogate:
         """Where a genome's traits lie: each on its gene's scale in [0, 1]."""
         return tuple(gene.share(genome[name]) for name, gene in self.ranges.items())
 
-    def proposed(self, living: Sequence[Genome], rng: np.random.Generator) -> dict[str, float]:
-        """The traits of a child."""
+    def proposed(self, living: Sequence[Genome], rng: np.random.Generator, left: float = 1.0) -> dict[str, float]:
+        """The traits of a child; `left` in [0, 1] is the share of the run that is to come, in which what it teaches can
+        be used: in the last `SETTLING` of a run draws of f narrow down to its mean."""
         near = np.array([self.place(genome) for genome in living]).reshape(-1, len(self.ranges)).repeat(NEARBY, axis=0)
         near = np.clip(near + NEAR * rng.standard_normal(near.shape), 0.0, 1.0)
         places = np.concatenate([rng.random((PLACES, len(self.ranges))), near])
         mean, covariance = self.posterior(places)
-        best = places[(mean + _root(covariance) @ rng.standard_normal(len(places))).argmax()]
+        deviation = _root(covariance) @ rng.standard_normal(len(places))
+        best = places[(mean + min(1.0, left / SETTLING) * deviation).argmax()]
         return {name: gene.at(share) for (name, gene), share in zip(self.ranges.items(), best.tolist(), strict=True)}
 
     def posterior(self, places: Array) -> tuple[Array, Array]:

@@ -63,7 +63,7 @@ class Evolution:
             champion = population.champion() if len(population.living) > 1 else None
             if champion is not None:
                 self._admit(side, champion)
-            events = population.cycle(self._bodies[side])
+            events = population.cycle(self._bodies[side], 1.0 - iteration / self._plan.settings.iterations)
             self._unread += [(side, event) for event in events]
             for event in events:
                 if event.kind != "retired":
