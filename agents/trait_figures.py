@@ -74,7 +74,7 @@ def _draw_panel(figure: Figure, axes: Axes, surrogate: Surrogate, values: Any, t
     levels = np.sort(extreme * np.array(LEVELS)) + 0.0  # no "-0.000"
     norm = BoundaryNorm(levels, 256)
     shown = axes.contourf(across, up, values.reshape(STEPS, STEPS).T, levels=levels, cmap=colours, norm=norm)
-    figure.colorbar(shown, ax=axes, format="%.3f", ticks=levels)
+    figure.colorbar(shown, ax=axes, format="%.2g", ticks=levels)
     horizontal, vertical = (_MEANING.get(name, name) for name in surrogate.ranges)
     axes.set(title=title, xlabel=horizontal, ylabel=vertical)
 
