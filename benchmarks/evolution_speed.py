@@ -68,7 +68,7 @@ def _passes(side: str, seats: int) -> dict[str, Callable[[], Any]]:
 
 def throughput(iterations: int = 12) -> str:
     """Seconds per iteration of whole training, interleaved; means, because only every second iteration trains goal
-    buddies and every fourth has a cycle."""
+    buddies and every third has a cycle."""
     trainers, narrow = {}, {name: value for name, value in ARMS["single"].items() if "hidden" not in name}
     for name, changes in (("1 + 1 members", narrow), ("4 + 6 members (on)", {}), ("off", ARMS["off"]),
                           ("1 + 1 members of twice the width (single)", ARMS["single"])):  # fmt: skip
