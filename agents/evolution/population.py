@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from agents.evolution.fitness import Evidence, Verdict, combined, diversity
-from agents.evolution.genome import GENES, TRAITS, GeneRanges, Genome, crossed, mutated
+from agents.evolution.genome import GENES, GeneRanges, Genome
+from agents.evolution.heredity import Heredity
 from agents.evolution.members import Event, Lineage, Member, Niche
 from agents.evolution.selection import Standing, strong, weak
 from agents.evolution.settings import EvolutionSettings
-from agents.evolution.surrogate import Surrogate
 
 
 class Bodies(Protocol):
@@ -59,21 +59,16 @@ class Population:
         ranges: GeneRanges = GENES,
         resident: Mapping[Niche, frozenset[str]] | None = None,
     ) -> None:
-        self.settings, self.ranges = settings, ranges
-        self._genome, self._resident = dict(genome), dict(resident or {})
+        self.settings = settings
         self._rng = np.random.default_rng(seed)
         self.lineage = Lineage()
         self.cycles = 0
         self.evidence: dict[int, Evidence] = {}
         self._strikes: dict[int, int] = {}
-        traits = {name: gene for name, gene in ranges.items() if name in TRAITS and name in genome}
-        self._surrogate = Surrogate(traits) if traits and settings.traits == "surrogate" else None
+        self._heredity = Heredity(genome, ranges, resident or {}, settings, self._rng)
         self.events: list[Event] = []
         for slot, niche in enumerate(niches):
-            own = self._fitting(genome, niche)
-            if slot > 0 and settings.spread > 1:
-                own = self._fitting(mutated(own, ranges, self._rng, settings.spread, 0.0), niche)
-            self._born(slot, niche, own, (), "founded")
+            self._born(slot, niche, self._heredity.founder(niche, differs=slot > 0), (), "founded")
 
     @property
     def living(self) -> dict[int, Member]:
@@ -95,9 +90,9 @@ class Population:
             else:
                 evidence.broken = True
                 evidence.iterations += 1
-        if self._surrogate is not None:
+        if self._heredity.surrogate is not None:
             living = self.living
-            self._surrogate.add([
+            self._heredity.surrogate.add([
                 (living[slot].id, living[slot].genome, value, seen[slot].seats) for slot, value in finite.items()
             ])  # fmt: skip
 
@@ -176,7 +171,7 @@ class Population:
             "cycles": self.cycles,
             "evidence": {str(slot): evidence.state() for slot, evidence in self.evidence.items()},
             "strikes": {str(slot): strikes for slot, strikes in self._strikes.items()},
-            "surrogate": self._surrogate.state() if self._surrogate is not None else None,
+            "surrogate": None if self._heredity.surrogate is None else self._heredity.surrogate.state(),
             "rng": self._rng.bit_generator.state,
         }
 
@@ -186,8 +181,8 @@ class Population:
         self.cycles = state["cycles"]
         self.evidence = {int(slot): Evidence.from_state(value) for slot, value in state["evidence"].items()}
         self._strikes = {int(slot): int(strikes) for slot, strikes in state["strikes"].items()}
-        if self._surrogate is not None:
-            self._surrogate.load(state["surrogate"])
+        if self._heredity.surrogate is not None:
+            self._heredity.surrogate.load(state["surrogate"])
         self._rng.bit_generator.state = state["rng"]
         self.events = []
 
@@ -203,17 +198,14 @@ class Population:
         genomes = [self.lineage[member].genome for member in members]
         if len(parents) == 2:
             bodies.recombine(slot, (parents[0], parents[1]), self.settings.crossover, self._rng)
-            kind, genome = "recombined", crossed(genomes[0], genomes[1], self._rng)
+            kind = "recombined"
         elif parents:
             bodies.inherit(slot, parents[0], self.settings.weight_noise, self._rng)
-            kind, genome = "inherited", genomes[0]
+            kind = "inherited"
         else:  # nobody else has lived long enough to be a parent
             bodies.renew(slot, self._rng)
-            kind, genome = "founded", self._genome
-        genome, settings = self._fitting(genome, niche), self.settings
-        genome = mutated(genome, self._evolving(niche), self._rng, settings.perturb, settings.resample)
-        if self._surrogate is not None:
-            genome = {**genome} | self._surrogate.proposed([m.genome for m in self.living.values()], self._rng, left)
+            kind = "founded"
+        genome = self._heredity.child(niche, genomes, [member.genome for member in self.living.values()], left)
         child = self._born(slot, niche, genome, members, kind)
         bodies.set_genome(slot, niche, child.genome)
 
@@ -249,20 +241,3 @@ class Population:
         self.events.append(
             Event(self.cycles, kind, member.id, member.slot, str(member.niche), member.parents, member.genome, fitness)
         )
-
-    def _evolving(self, niche: Niche) -> GeneRanges:
-        foreign = self._foreign(niche)
-        return {name: gene for name, gene in self.ranges.items() if name not in foreign}
-
-    def _foreign(self, niche: Niche) -> frozenset[str]:
-        everywhere = frozenset().union(*self._resident.values()) if self._resident else frozenset()
-        return everywhere - self._resident.get(niche, frozenset())
-
-    def _fitting(self, genome: Genome, niche: Niche) -> dict[str, float]:
-        """A genome for this niche: genes of other niches are 0, own ones that were 0 are drawn."""
-        foreign, own = self._foreign(niche), self._resident.get(niche, frozenset())
-        result = {name: 0.0 if name in foreign else float(value) for name, value in genome.items()}
-        for name in sorted(own & result.keys()):
-            if result[name] == 0.0:
-                result[name] = self.ranges[name].drawn(self._rng)
-        return result
