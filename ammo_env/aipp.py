@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ammo_env.aipp_settings import AippConfig
 from ammo_env.arrays import Array
-from ammo_env.config import AippConfig
 from ammo_env.faults import Own, by_subspace, look_up, make_faults
 from ammo_env.oracles import ORACLES, PreferenceOracle, make_oracle, oracle
 

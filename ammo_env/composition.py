@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from ammo_env.aipp_settings import AippConfig
 from ammo_env.arrays import Array, IntArray, row_starts
-from ammo_env.config import AippConfig, AmmoConfig, GoalBuddyConfig
+from ammo_env.config import AmmoConfig
 from ammo_env.creations import Corpus, reground
+from ammo_env.creator_settings import GoalBuddyConfig
 from ammo_env.schedule import Plan
 from ammo_env.seats import Seats, turns
 from ammo_env.space import MetaSpace

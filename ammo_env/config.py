@@ -1,172 +1,22 @@
 """Every setting of a world, once: its default, its range and its meaning.
 
-A world is described by one frozen `AmmoConfig`. Sizes that cannot be are refused before anything is built.
+A world is described by one frozen `AmmoConfig`. Its larger sections are files of their own (`*_settings.py`); here are
+the smaller ones, and what sections must hold together. Sizes that cannot be are refused before anything is built.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ammo_env.aipp_settings import AippConfig
+from ammo_env.creator_settings import GoalBuddyConfig, LifeConfig
+from ammo_env.human_settings import EventConfig, HumanConfig
+from ammo_env.knowledge_settings import KnowledgeConfig, SubspaceConfig
 from ammo_env.schedule import Plan, Step, make_plan
-from ammo_env.settings import Section, build
+from ammo_env.settings import Section
 from ammo_env.social_settings import SocialConfig
-
-
-class KnowledgeConfig(Section):
-    """What the MetaSpace is made of, drawn or read once per world and shared by all worlds of a batch."""
-
-    source: str = Field("synthetic", description="a registered knowledge source: synthetic, movielens, lastfm, table")
-    path: str | None = Field(
-        None, description="folder of a real data set (AMMO_DATA where it is not given), or file of a table"
-    )
-    seed: int = Field(0, ge=0, description="seed of the space itself; episodes are seeded by reset(seed)")
-    dim: int = Field(32, ge=2, le=4096, description="D, dimensions of the embedding space")
-    compress: int | None = Field(
-        None, ge=2, description="rank into which the space is rotated; the rank of its content costs nothing"
-    )
-    embedder: str | None = Field(
-        None, description="what turns texts into vectors: hashing, minilm; None: hashing (table), no texts (movielens)"
-    )
-    embedding_cache: str | None = Field(
-        None, description="folder that keeps expensive embeddings; None: ammo/embeddings under the user's cache home"
-    )
-    num_subspaces: int = Field(4, ge=1, description="M, subspaces (topics)")
-    facts_per_subspace: int = Field(
-        32, ge=1, description="F, human-verified vectors per subspace (synthetic)"
-    )
-    entities_per_subspace: int = Field(
-        64, ge=1, description="places where a goal buddy may be born (synthetic)"
-    )
-    cluster_strength: float = Field(
-        1.0, ge=0, description="length of the centre in fact = unit(centre + noise)"
-    )
-    fact_noise: float = Field(1.0, ge=0, description="length of the noise in fact = unit(centre + noise)")
-    anchor_noise: float = Field(0.3, ge=0, description="length of the noise in anchor = unit(fact + noise)")
-    max_interests: int = Field(3, ge=1, description="subspaces that one human's preference mixes (1..this)")
-    preference: Literal["mixture", "uniform"] = Field(
-        "mixture", description="mixture of facts, or uniform on the sphere (for the closed forms)"
-    )
-    pool_size: int = Field(2048, ge=2, description="humans to draw from in training (synthetic, table)")
-    heldout_size: int = Field(512, ge=1, description="humans never trained on (synthetic, table)")
-    heldout_share: float = Field(0.2, gt=0, lt=1, description="share of the people held out (real data)")
-    quality_share: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="share of the mean preference that is kept: 0 is the taste-only world (real data)",
-    )
-    min_ratings: int = Field(
-        20, ge=1, description="ratings (listeners) that a film (an artist) needs to be an entity (real data)"
-    )
-
-
-class SubspaceChange(Section):
-    """One line of `subspaces.schedule`: a merger, or a split."""
-
-    round: int = Field(ge=1, description="first round in which the subspaces are as this leaves them")
-    merge: list[int] = Field(
-        default_factory=list, description="subspaces that become one, with the number and the AiPP of the first"
-    )
-    split: int | None = Field(
-        None, description="a subspace that becomes several: its parts, if it was merged, else two halves (2-means)"
-    )
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> SubspaceChange:
-        if bool(self.merge) == (self.split is not None):
-            raise ValueError("a change is either 'merge: [numbers]' or 'split: number'; for both, write two lines")
-        return self
-
-
-class SubspaceConfig(Section):
-    """Subspaces beyond those of the knowledge: composed ones, and mergers and splits in mid-episode."""
-
-    composed: list[list[int]] = Field(
-        default_factory=list,
-        description="unions of subspaces, as subspaces of their own beside them: numbers M, M + 1, ...",
-    )
-    schedule: list[SubspaceChange] = Field(
-        default_factory=list, description="mergers and splits, the same in every world and episode, in order of rounds"
-    )
-
-
-class GoalBuddyConfig(Section):
-    """The creators: how many, how far they can steer, what publishing costs."""
-
-    num_goal_buddies: int = Field(16, ge=1, description="G, goal buddies per world")
-    shelf_size: int = Field(4, ge=1, description="L, live creations per goal buddy")
-    steering_dim: int = Field(8, ge=1, description="A, steering dimensions (leading directions of the facts)")
-    norm: Literal["unit", "free"] = Field(
-        "unit", description="e = unit(anchor + kappa W s), or free: e = anchor + kappa W s, whose length is its quality"
-    )
-    steering_scale: float = Field(
-        0.5,
-        ge=0,
-        le=16,
-        description="kappa in e = unit(anchor + kappa W s); with a free norm 1 + r reaches every length up to r",
-    )
-    creations: Literal["steered", "written"] = Field(
-        "steered", description="the steered vector itself, or the nearest sentence about the entity (texts)"
-    )
-    initial_spread: float = Field(0.5, ge=0, le=1, description="first shelf: s uniform in [-this, this]")
-    energy_cap: float = Field(4.0, gt=0, description="energy at birth, and the most a goal buddy can hold")
-    energy_regrowth: float = Field(0.5, ge=0, description="energy per round")
-    publish_cost: float = Field(1.0, ge=0, description="energy that one publication takes")
-    nudge_step: float = Field(0.25, gt=0, le=1, description="length of one nudge in steering coordinates")
-
-
-class HumanConfig(Section):
-    """The simulated humans and how their hidden preferences move."""
-
-    num_humans: int = Field(8, ge=1, description="U, humans (and user buddies) per world")
-    pool: Literal["train", "heldout"] = Field("train", description="which people are drawn at reset")
-    draw: Literal["independent", "circles", "listed"] = Field(
-        "independent",
-        description="each on their own; as a circle of friends (a source with friendships); or human u is person u mod "
-        "P of the pool, the same in every world",
-    )
-    drift_rho: float = Field(
-        1.0, ge=0, le=1, description="rho, correlation of q over one round; 1 is no drift"
-    )
-    drift_mode: Literal["population", "isotropic"] = Field(
-        "population", description="wander among what people like, or isotropically (exactly rho)"
-    )
-    interests: int = Field(1, ge=1, description="I, interests of a human, who likes an item by the best of them")
-    latent_interests: int = Field(
-        0, ge=0, description="how many of them the human does not know of until an item awakens them"
-    )
-    awakening: float = Field(
-        0.5, ge=-1, lt=1, description="a latent interest awakens when its human is shown an item with e.q above this"
-    )
-
-    @model_validator(mode="after")
-    def _one_interest_is_known(self) -> HumanConfig:
-        if self.latent_interests >= self.interests:
-            raise ValueError(
-                f"humans.latent_interests={self.latent_interests} >= humans.interests={self.interests}: the first "
-                "interest is always known, so raise interests or lower latent_interests"
-            )
-        return self
-
-
-class EventConfig(Section):
-    """Exogenous shifts of subspaces: news that pulls preferences and may become a fact."""
-
-    rate: float = Field(0.0, ge=0, le=8, description="mean number of events per round and subspace; 0 is none")
-    strength: float = Field(1.0, gt=0, description="strength of an event in the round in which it happens")
-    decay: float = Field(0.8, ge=0, lt=1, description="share of an event's strength that is left a round later")
-    spread: float = Field(0.5, ge=0, description="length of the noise in direction = unit(fact + noise)")
-    pull: float = Field(
-        0.2, ge=0, description="q' = unit(q + pull * nearness * strength * direction) in every round"
-    )
-    reach: Literal["near", "all"] = Field(
-        "near", description="nearness: cosine of the human and the subspace's centre, at least 0; or 1 for everybody"
-    )
-    fact_slots: int = Field(
-        0, ge=0, description="facts that events may add to a subspace in one episode, one per round with an event"
-    )
 
 
 class AttentionConfig(Section):
@@ -199,50 +49,6 @@ class AttentionConfig(Section):
         return self
 
 
-class AippFaults(Section):
-    """How a human's answer departs from the truth; every subspace may override these."""
-
-    kind: str = Field(
-        "rating", description="a registered oracle: rating, click, choice, pairwise, cascade"
-    )
-    noise: float = Field(0.5, ge=0, description="standard deviation added to the affinity, utility units")
-    bait: float = Field(
-        0.3, description="affinity = e.q + bait * grounding_error: false content pleases more"
-    )
-    response: float = Field(1.0, ge=0, le=1, description="probability that an item is answered at all")
-    latency: int = Field(0, ge=0, description="rounds until an answer arrives")
-    inconsistency: float = Field(
-        0.0, ge=0, le=1, description="probability that an opinion is a mood, uniform in [-1, 1], whatever the item"
-    )
-    human_bias: float = Field(
-        0.0, ge=0, description="standard deviation over humans of a constant added to opinions: harsh or kind"
-    )
-    human_scale: float = Field(
-        0.0, ge=0, le=3, description="standard deviation over humans of the log of a factor on opinions"
-    )
-    creator_bias: float = Field(
-        0.0, ge=0, description="standard deviation over goal buddies of a constant added to opinions: fame"
-    )
-    position_decay: float = Field(0.7, gt=0, le=1, description="click: slot k is examined with this ** k")
-    sharpness: float = Field(
-        4.0, gt=0, description="slope of the response in utility (all kinds but rating)"
-    )
-    threshold: float = Field(
-        0.4, description="click, cascade: utility of an even chance; choice: utility of no click"
-    )
-
-
-class AippConfig(AippFaults):
-    """The preference oracle of every subspace, with exceptions by subspace index."""
-
-    subspaces: dict[int, dict[str, Any]] = Field(
-        default_factory=dict, description="settings of single subspaces that differ, by index 0..M-1"
-    )
-
-    def of_subspace(self, index: int) -> AippFaults:
-        """The settings in force in one subspace."""
-        base = self.model_dump(exclude={"subspaces"})
-        return build(AippFaults, {**base, **self.subspaces.get(index, {})}, f"aipp.subspaces.{index}.")
 
 
 class BeliefConfig(Section):
@@ -312,28 +118,6 @@ class ActionConfig(Section):
     def goal_mode(self) -> Literal["nudge", "gains", "steer"]:
         return self.goal_buddy or ("gains" if self.continuous else "nudge")
 
-
-class LifeConfig(Section):
-    """Retirement and birth of goal buddies in mid-episode; nobody dies while no cause of death is set."""
-
-    starve_rounds: int = Field(
-        0,
-        ge=0,
-        description="a goal buddy retires after so many rounds in a row without energy to publish; 0: never. It takes "
-        "fewer than publish_cost / energy_regrowth, or it cannot come to that",
-    )
-    viability: float = Field(
-        0.0, ge=0, description="a goal buddy retires whose decayed exposure (share of slates) is less; 0: never"
-    )
-    grace: int = Field(16, ge=1, description="rounds after birth in which viability is not asked for")
-    max_births: int = Field(
-        16, ge=0, description="births per episode, each with an id of its own; then nobody retires any more"
-    )
-
-    @property
-    def is_on(self) -> bool:
-        """Can anybody die?"""
-        return self.max_births > 0 and (self.starve_rounds > 0 or self.viability > 0)
 
 
 class EpisodeConfig(Section):

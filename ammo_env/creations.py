@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ammo_env.arrays import Array, normalise, row_starts
-from ammo_env.config import GoalBuddyConfig
+from ammo_env.creator_settings import GoalBuddyConfig
 from ammo_env.seats import Seats
 
 Write = Callable[[Array], tuple[Array, Array]]  # aims [E, G, D] -> vectors [E, G, D], sentences [E, G]

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ammo_env.aipp_settings import AippFaults
 from ammo_env.arrays import Array, row_starts
-from ammo_env.config import AippFaults
 from ammo_env.succession import forgets
 
 Own = dict[str, Array]  # what the faults keep for an episode: name -> array [E, ...]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
 from ammo_env.claims import Claims
-from ammo_env.config import KnowledgeConfig
+from ammo_env.knowledge_settings import KnowledgeConfig
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pkgutil
 
 from ammo_env import datasets
 from ammo_env import synthetic as synthetic  # importing it registers it
-from ammo_env.config import KnowledgeConfig
 from ammo_env.knowledge import SOURCES, Knowledge
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 
 for _found in pkgutil.iter_modules(datasets.__path__, f"{datasets.__name__}."):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ammo_env.arrays import BoolArray, FloatArray
-from ammo_env.config import KnowledgeConfig
 from ammo_env.knowledge import Knowledge, knowledge_source
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 
 

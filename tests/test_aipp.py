@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ammo_env.aipp import Aipp, Feedback, Question
+from ammo_env.aipp_settings import AippConfig
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.config import AippConfig
 from ammo_env.oracles import ORACLES
 from ammo_env.settings import build
 from ammo_env.vector import VectorEnv

@@ -13,8 +13,8 @@ from scipy import optimize
 from ammo_env import closed_forms
 from ammo_env.arrays import NumpyArrays
 from ammo_env.beliefs import Beliefs
-from ammo_env.config import KnowledgeConfig
 from ammo_env.creations import create
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.metaspace_v0 import vec_env
 from ammo_env.seats import Seats
 from ammo_env.sources import load_knowledge

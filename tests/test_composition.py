@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ammo_env import creations
 from ammo_env.arrays import NumpyArrays
 from ammo_env.composition import deal_parts, move_in
-from ammo_env.config import AmmoConfig, GoalBuddyConfig
+from ammo_env.config import AmmoConfig
+from ammo_env.creator_settings import GoalBuddyConfig
 from ammo_env.halving import two_means
 from ammo_env.seats import Seats
 from ammo_env.settings import ConfigError

@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.config import AmmoConfig, GoalBuddyConfig
+from ammo_env.config import AmmoConfig
 from ammo_env.creations import Corpus, create, first_shelf, publish
+from ammo_env.creator_settings import GoalBuddyConfig
 from ammo_env.seats import Seats
 from ammo_env.sources import load_knowledge
 from ammo_env.space import MetaSpace, build_space

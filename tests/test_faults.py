@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ammo_env.aipp import Aipp, Question
+from ammo_env.aipp_settings import AippConfig
 from ammo_env.arrays import NumpyArrays, NumpyDraws
-from ammo_env.config import AippConfig
 from ammo_env.faults import FAULTS, Own
 from ammo_env.settings import ConfigError, build
 from ammo_env.vector import VectorEnv

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets import implicit
 from ammo_env.datasets.folders import DataError
 from ammo_env.datasets.hetrec import read_lastfm, stamp
 from ammo_env.datasets.implicit import fit_items
 from ammo_env.datasets.lastfm import find_folder, fit_lastfm
 from ammo_env.knowledge import Knowledge
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge
 from ammo_env.space import build_space

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ammo_env.aipp_settings import AippFaults
 from ammo_env.arrays import NumpyArrays
-from ammo_env.config import AippFaults
 from ammo_env.oracles import ORACLES, PreferenceOracle, make_oracle
 from ammo_env.settings import ConfigError
 from ammo_env.vector import VectorEnv

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ammo_env.config import AmmoConfig, KnowledgeConfig
+from ammo_env.config import AmmoConfig
 from ammo_env.knowledge import SOURCES, Knowledge
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.scenarios import load_config
 from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge

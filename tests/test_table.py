@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ammo_env import metaspace_v0
-from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets.folders import DataError
 from ammo_env.datasets.table_files import read_table
 from ammo_env.embedding import make_embedder
 from ammo_env.knowledge import Knowledge
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 from ammo_env.sources import load_knowledge
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from ammo_env.arrays import BoolArray, FloatArray, IntArray
-from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets import implicit
 from ammo_env.datasets.clusters import balanced_clusters
 from ammo_env.datasets.folders import data_folder
@@ -22,6 +21,7 @@ from ammo_env.datasets.friendship import friend_lists, largest_component, split_
 from ammo_env.datasets.hetrec import SOURCE, Listening, read_lastfm, stamp
 from ammo_env.datasets.preferences import scale_quality, unit
 from ammo_env.knowledge import Knowledge, knowledge_source, padded_facts
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 
 FITTED = 5  # an artist with fewer listeners says more about them than they about it: the fit does without

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from ammo_env.arrays import BoolArray, IntArray
-from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets.folders import data_folder
 from ammo_env.datasets.genres import Groups, assign_films, genre_groups
 from ammo_env.datasets.grouplens import SOURCE, Ratings, read_movielens, stamp
@@ -22,6 +21,7 @@ from ammo_env.datasets.preferences import Fit, fit_preferences, scale_quality, s
 from ammo_env.datasets.textual import TextSpace, fit_text, text_space
 from ammo_env.embedding import make_embedder
 from ammo_env.knowledge import Knowledge, knowledge_source, padded_facts
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 
 

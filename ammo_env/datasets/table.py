@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ammo_env.arrays import FloatArray, IntArray
-from ammo_env.config import KnowledgeConfig
 from ammo_env.datasets.clusters import balanced_clusters
 from ammo_env.datasets.table_files import SOURCE, Table, read_table
 from ammo_env.embedding import DEFAULT_EMBEDDER, make_embedder
 from ammo_env.knowledge import Knowledge, knowledge_source, padded_facts
+from ammo_env.knowledge_settings import KnowledgeConfig
 from ammo_env.settings import ConfigError
 from ammo_env.synthetic import mixtures
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ammo_env.aipp_settings import AippFaults
 from ammo_env.arrays import Array
-from ammo_env.config import AippFaults
 from ammo_env.oracles.protocol import bernoulli_variance, oracle, sigmoid
 
 

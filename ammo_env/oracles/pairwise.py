@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ammo_env.aipp_settings import AippFaults
 from ammo_env.arrays import Array, BoolArray
-from ammo_env.config import AippFaults
 from ammo_env.oracles.protocol import bernoulli_variance, oracle, sigmoid
 
 

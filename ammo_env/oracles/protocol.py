@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ammo_env.aipp_settings import AippFaults
 from ammo_env.arrays import Array
-from ammo_env.config import AippFaults
 from ammo_env.settings import ConfigError
 
 # A probability this close to 0 or 1 would make a linearised observation infinitely informative.
