@@ -17,9 +17,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from agents.distributions import MASKED, ActionDistribution, Head, action_distribution
+from agents.distributions import ActionDistribution, Head, action_distribution
 from agents.evolution.genome import FADING, TRAITS
 from agents.layers import linear, pool, standardised
+from agents.plackett_luce import MASKED
 
 
 class NetworkSpec(BaseModel):

@@ -8,14 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.distributions import (
-    MASKED,
-    MaskedCategorical,
-    MaskedGaussian,
-    PlackettLuce,
-    PublishGaussian,
-    action_distribution,
-)
+from agents.distributions import MaskedGaussian, PublishGaussian, action_distribution
+from agents.plackett_luce import MASKED, MaskedCategorical, PlackettLuce
 
 
 def all_slates(options: int, slots: int) -> Tensor:

@@ -15,10 +15,11 @@ import torch
 
 from agents.census import find, take_census
 from agents.checkpoints import CheckpointError
-from agents.distributions import PlackettLuce, PublishGaussian
+from agents.distributions import PublishGaussian
 from agents.evolution.members import Niche
 from agents.evolution.settings import EvolutionSettings
 from agents.learned_policy import LearnedPolicy, load_policy, policy_of
+from agents.plackett_luce import PlackettLuce
 from agents.policy import Turn
 from agents.rllib.algorithm import BuddyTrainer, build_algorithm
 from agents.rllib.checkpoint import save_training

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.distributions import MASKED, PublishGaussian
+from agents.distributions import PublishGaussian
 from agents.history import History
 from agents.layers import standardised
 from agents.networks import NetworkSpec, build_network
+from agents.plackett_luce import MASKED
 from agents.rllib.plan import network_spec, side_history
 from agents.rllib.team import stacked
 from agents.training_settings import TrainingSettings

@@ -15,10 +15,10 @@ from pettingzoo.test.parallel_test import parallel_api_test
 from pettingzoo.test.seed_test import parallel_seed_test
 
 from agents.baselines import USER_BASELINES
-from agents.distributions import MASKED, MaskedCategorical, PlackettLuce, SlateAndDestination
 from agents.evaluation import Arena, evaluate_user_buddies, scripted_cast
 from agents.learned_policy import LearnedPolicy
 from agents.networks import CandidateNetwork, build_network
+from agents.plackett_luce import MASKED, MaskedCategorical, PlackettLuce, SlateAndDestination
 from agents.policy import Turn, take_turn
 from agents.rllib.plan import network_spec
 from agents.training_settings import TrainingSettings
