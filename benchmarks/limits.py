@@ -1,17 +1,20 @@
-"""How low can regret be? What is left to gain above the belief `prototypes`, by three yardsticks.
+"""How low can regret be? What is left to gain above the belief `prototypes`, by four yardsticks.
 
     python benchmarks/limits.py [--scenarios default drift] [--seeds 0 1 2 3 4] [--worlds 64]
-    python benchmarks/limits.py --exact --seeds 0 --worlds 16 [--hypotheses 400000]    # default only; half an hour
+                                [--parts rules free shown additions]
 
 1. Rules: what is added to q_hat.e, from the standard deviation sd of q.e and the share of the episode that is left. For
    each the best of its settings, chosen with hindsight on the very worlds that it is scored on, seed by seed.
 2. Free exploring: LinUCB of some width chooses the slates; beside its own regret stands that of the slate that greedy
    would have chosen then, with what those slates taught. Nobody can do both: it is a bound for any rule that learns no
    more than this.
-3. Exact (`--exact`): the posterior over hundreds of thousands of people drawn anew as the world draws its own (mixtures
-   of facts), which no buddy may know, weighed by every answer exactly.
+3. Shown: the best rule where retrieval shows more of the corpus, up to all of it.
+4. Additions: to the best rule each of the other things that a user buddy sees is added, with a little weight of either
+   sign. A parabola through the three regrets says what the best weight would gain: how far a policy that is linear in
+   what it sees is from its optimum.
 
-Humans are held-out people among scripted creators; everybody guesses at bait rightly (.3).
+What a better belief would bring is in exact_belief.py, what looking ahead would, in lookahead.py. Humans are held-out
+people among scripted creators; everybody guesses at bait rightly (.3).
 """
 
 from __future__ import annotations
@@ -26,21 +29,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.baselines import FadingLinUCB, LinUCB
+from agents.baselines import LinUCB
 from agents.baselines.bandits import ScorePolicy, feature, left
 from agents.evaluation import Arena, evaluate_user_buddies, scripted_cast
-from agents.policy import Policy, Turn
+from agents.policy import Turn
 from agents.report import Cell, table
 from agents.scoreboard import held_out
 from agents.statistics import mean_interval
-from ammo_env.aipp import Aipp
-from ammo_env.beliefs import NOBODY, Beliefs, belief
 from ammo_env.config import AmmoConfig
-from ammo_env.gaussian import VARIANCE_FLOOR, drawn, spread
-from ammo_env.memory import Impression
 from ammo_env.scenarios import load_config
-from ammo_env.space import MetaSpace
-from ammo_env.synthetic import mixtures
 
 # name -> what is added, from w, sd [E, U, K] and the share of the episode that is left, and the w that are tried
 Bonus = Callable[[float, NDArray[Any], float], NDArray[Any]]
@@ -55,6 +52,27 @@ RULES: Mapping[str, tuple[Bonus, tuple[float, ...]]] = {
     "w sd², fading": (lambda w, sd, rest: w * rest * sd**2, (6.0, 8.0, 10.0, 12.0)),
 }
 WIDTHS = (1.0, 2.0, 3.0, 4.0)
+BEST = RULES["w sd, fading to a quarter"][0], 2.5  # on both worlds within the noise
+STEP = 0.01  # weight of an addition, in utility per standard deviation
+
+
+def _seen(name: str) -> Callable[[Turn], NDArray[Any]]:
+    return lambda turn: feature(turn, name)
+
+
+def _place(turn: Turn) -> NDArray[Any]:
+    """0 for the best score of those shown, 1 for the next, ..."""
+    return np.argsort(np.argsort(-feature(turn, "score"), axis=-1), axis=-1)
+
+
+# What might be added to the best rule -> [E, U, K]; the last ones change what uncertainty is worth to whom and when.
+ADDITIONS: Mapping[str, Callable[[Turn], NDArray[Any]]] = {
+    **{name: _seen(name) for name in ("novelty", "creator_answer", "creator_seen", "age", "popularity", "provenance")},
+    "sd²": lambda turn: feature(turn, "uncertainty") ** 2,
+    "sd, early": lambda turn: feature(turn, "uncertainty") * left(turn) ** 3,
+    "sd, by place": lambda turn: feature(turn, "uncertainty") * _place(turn),
+    "sd, by provenance": lambda turn: feature(turn, "uncertainty") * feature(turn, "provenance"),
+}
 
 
 def main() -> None:
@@ -62,25 +80,26 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", default=["default", "drift"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--worlds", type=int, default=64)
-    parser.add_argument("--exact", action="store_true", help="only compare with the exact posterior")
-    parser.add_argument("--hypotheses", type=int, default=400_000, help="of --exact")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
-    if arguments.exact:
-        ExactBelief.hypotheses = arguments.hypotheses
-        print(exact(arguments.worlds, arguments.seeds))
-        return
     for scenario in arguments.scenarios:
-        print(f"\n{scenario}\n", rules(scenario, arguments), free_exploring(scenario, arguments), sep="\n")
+        print(f"\n{scenario}", *(PARTS[part](scenario, arguments) for part in arguments.parts), sep="\n\n", flush=True)
 
 
 class Rule(ScorePolicy):
-    """q_hat.e plus a bonus."""
+    """q_hat.e plus a bonus, plus an addition."""
 
-    def __init__(self, bonus: Bonus, weight: float) -> None:
-        self._bonus, self._weight = bonus, weight
+    def __init__(
+        self, bonus: Bonus, weight: float, addition: Callable[[Turn], NDArray[Any]] | None = None, step: float = 0.0
+    ) -> None:
+        self._bonus, self._weight, self._addition, self._step = bonus, weight, addition, step
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
-        return feature(turn, "score") + self._bonus(self._weight, feature(turn, "uncertainty"), left(turn))
+        score = feature(turn, "score") + self._bonus(self._weight, feature(turn, "uncertainty"), left(turn))
+        if self._addition is None:
+            return score
+        added = self._addition(turn)
+        return score + self._step * added / max(float(added.std()), 1e-9)
 
 
 class Shadow(ScorePolicy):
@@ -105,7 +124,7 @@ def rules(scenario: str, arguments: argparse.Namespace) -> str:
     rows: list[list[Cell]] = []
     for name, (bonus, weights) in RULES.items():
         scores = np.array([
-            [_regret(_world(scenario), Rule(bonus, weight), arguments.worlds, seed) for weight in weights]
+            [regret(world_of(scenario), Rule(bonus, weight), arguments.worlds, seed) for weight in weights]
             for seed in arguments.seeds
         ])  # fmt: skip
         one = scores.mean(axis=0).argmin()
@@ -120,74 +139,56 @@ def free_exploring(scenario: str, arguments: argparse.Namespace) -> str:
         own, greedy = [], []
         for seed in arguments.seeds:
             shadow = Shadow(width)
-            own.append(_regret(_world(scenario), shadow, arguments.worlds, seed))
+            own.append(regret(world_of(scenario), shadow, arguments.worlds, seed))
             greedy.append(shadow.regret / shadow.random)
         rows.append([width, mean_interval(own), mean_interval(greedy)])
     return table(["width of LinUCB", "its regret", "greedy with its answers"], rows)
 
 
-def exact(worlds: int, seeds: list[int]) -> str:
-    """The same bandits on both beliefs."""
+def shown(scenario: str, arguments: argparse.Namespace) -> str:
+    """The best rule at several widths, by how many creations a user buddy is shown."""
     rows: list[list[Cell]] = []
-    for model in ("prototypes", "exact"):
-        bandits: dict[str, Policy] = {"linucb=2": LinUCB(2.0), "fading_linucb=3": FadingLinUCB(3.0)}
-        for name, bandit in bandits.items():
-            found = [_regret(_world("default", model), bandit, worlds, seed) for seed in seeds]
-            rows.append([model, name, mean_interval(found)])
-    return table(["belief", "bandit", "regret"], rows)
+    for number, fresh in ((16, 0.25), (16, 0.0), (32, 0.25), (64, 0.0)):
+        world = world_of(scenario, **{"attention.num_candidates": number, "attention.fresh_share": fresh})
+        found = [
+            [regret(world, Rule(BEST[0], weight), arguments.worlds, seed) for seed in arguments.seeds]
+            for weight in (2.0, 2.5, 3.0)
+        ]
+        rows.append([number, fresh, *map(mean_interval, found)])
+    return table(["shown", "fresh share", "w=2", "w=2.5", "w=3"], rows)
 
 
-@belief("exact")
-class ExactBelief:
-    """The posterior of ratings over mixtures of facts; `own` holds their log weights [E, U, hypotheses]."""
+def additions(scenario: str, arguments: argparse.Namespace) -> str:
+    """What a little of everything else does to the best rule, and what the best of it would gain."""
+    world, rows = world_of(scenario), list[list[Cell]]()
 
-    remembered = NOBODY
-    hypotheses = 0
+    def scores(rule: Rule) -> NDArray[Any]:
+        return np.array([regret(world, rule, arguments.worlds, seed) for seed in arguments.seeds])
 
-    def __init__(self, arrays: Any, config: AmmoConfig, space: MetaSpace, aipp: Aipp) -> None:
-        self._arrays, self._variance = arrays, config.aipp.noise**2
-        rng = np.random.default_rng(99)
-        self._people = mixtures(rng, config.knowledge, space.facts, space.fact_mask, self.hypotheses)
-
-    def prior(self, envs: int, humans: int) -> Beliefs:
-        return self._moments(np.zeros((envs, humans, self.hypotheses), np.float32))
-
-    def absorb(self, beliefs: Beliefs, sent: Impression, arrived: Any) -> Beliefs:
-        logs = beliefs.own["logs"]  # in place: the belief before is not looked at again
-        for where in np.ndindex(*logs.shape[:2]):
-            told = (sent.feedback.value - sent.assumed_bait)[where]
-            gap = (self._people @ sent.vectors[where].T - told) * arrived[where]
-            logs[where] -= 0.5 / self._variance * (gap * gap).sum(axis=-1)
-        return self._moments(logs)
-
-    def forget(self, beliefs: Beliefs) -> Beliefs:
-        return beliefs
-
-    def spread(self, beliefs: Beliefs, vectors: Any) -> Any:
-        return spread(self._arrays, beliefs.own["covariance"], beliefs.variance, vectors)
-
-    def draw(self, beliefs: Beliefs, noise: Any) -> Any:
-        return drawn(self._arrays, beliefs, beliefs.own["covariance"], noise)
-
-    def _moments(self, logs: NDArray[np.float32]) -> Beliefs:
-        dim = self._people.shape[-1]
-        mean, covariance = (np.empty((*logs.shape[:2], *shape), np.float32) for shape in ((dim,), (dim, dim)))
-        for where in np.ndindex(*logs.shape[:2]):
-            weight = np.exp(logs[where] - logs[where].max())
-            likely = np.flatnonzero(weight > 1e-6)
-            people, share = self._people[likely], weight[likely] / weight[likely].sum()
-            mean[where] = share @ people
-            covariance[where] = (people * share[:, None]).T @ people - np.outer(mean[where], mean[where])
-        variance = np.maximum(np.einsum("...ii->...i", covariance), VARIANCE_FLOOR)
-        return Beliefs(mean, variance, {"covariance": covariance, "logs": logs})
+    without = scores(Rule(*BEST))
+    for name, addition in ADDITIONS.items():
+        more, less = (scores(Rule(*BEST, addition, step)) - without for step in (STEP, -STEP))
+        slope, bend = float((more - less).mean()) / 2, float((more + less).mean()) / 2
+        gain = slope**2 / (4 * bend) if bend > 0 else float("nan")
+        rows.append([name, mean_interval(more), mean_interval(less), gain])
+    titles = ["added to the best rule", f"+{STEP} per deviation", f"-{STEP} per deviation", "the best weight gains"]
+    return table(titles, rows, 4)
 
 
-def _world(scenario: str, model: str = "prototypes") -> AmmoConfig:
+PARTS: Mapping[str, Callable[[str, argparse.Namespace], str]] = {
+    "rules": rules, "free": free_exploring, "shown": shown, "additions": additions,
+}  # fmt: skip
+
+
+def world_of(scenario: str, **changes: Any) -> AmmoConfig:
+    """The world of a scenario with the belief `prototypes`, and people that nothing was trained on."""
     kinds = {"actions.user_buddy": "slate", "actions.goal_buddy": "gains"}
-    return held_out(load_config(scenario, {**kinds, "beliefs.model": model, "beliefs.bait_guess": 0.3}))
+    beliefs = {"beliefs.model": "prototypes", "beliefs.bait_guess": 0.3}
+    return held_out(load_config(scenario, {**kinds, **beliefs, **changes}))
 
 
-def _regret(world: AmmoConfig, policy: Any, worlds: int, seed: int) -> float:
+def regret(world: AmmoConfig, policy: Any, worlds: int, seed: int) -> float:
+    """Normalised regret of a policy for everybody in so many worlds, among scripted creators."""
     arena = Arena(world, worlds, 1, seed)
     return evaluate_user_buddies({"it": policy}, scripted_cast(), arena)["it"].summary()["normalised_regret"]
 
