@@ -62,7 +62,7 @@ ARMS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 # Iterations in the time in which `on` makes one, by benchmarks/evolution_speed.py.
-SPEED = {"off": 0.94, "single": 0.91}
+SPEED = {"off": 0.99, "single": 0.82}
 
 # Traits that were tuned by hand, as a bandit's width and guess.
 TUNED: dict[str, Any] = {"beliefs.bait_guess": 0.3, "training.user_buddy.initial_optimism": 3.0}
