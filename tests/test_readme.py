@@ -94,7 +94,7 @@ def test_the_population_snippet_loads_members(
     write_population(tmp_path / "runs" / "population-seed0" / "population", everybody, {})
     monkeypatch.chdir(tmp_path)
     member = next(resident.member for resident in everybody if resident.side == "goal_buddy")
-    names = run(snippet("load_policy").replace("member=7", f"member={member.id}"))
+    names = run(snippet("load_policy").replace("member=52", f"member={member.id}"))
     assert (names["champion"].side, names["champion"].deterministic) == ("user_buddy", True)
     assert names["another"].side == "goal_buddy"
 
