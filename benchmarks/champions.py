@@ -1,6 +1,6 @@
 """How good are the champions, to the third digit? Those of finished runs of benchmarks/evolution.py, on more worlds.
 
-    python benchmarks/champions.py [--scenarios default drift] [--arm on] [--seeds 0 1 2 3 4] [--worlds 256]
+    python benchmarks/champions.py [--scenarios default drift] [--arm on] [--seeds 0 1 2 3 4] [--worlds 192]
                                    [--out runs/evolution]
 
 Two policies that are equally good differ by .003 on 128 worlds, because their worlds part ways with the first slate
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="+", default=["default", "drift"])
     parser.add_argument("--arm", default="on")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--worlds", type=int, default=256)
+    parser.add_argument("--worlds", type=int, default=192)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/evolution"))
     arguments = parser.parse_args()

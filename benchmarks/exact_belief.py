@@ -4,7 +4,7 @@
 
 Default only, where q does not move. Hundreds of thousands of people are drawn as the world draws its own (mixtures of
 facts), which no buddy may know, and weighed by every answer exactly; LinUCB of some fading width plays on their mean
-and covariance, and on the belief `prototypes` for the same humans. Three minutes a seed and width.
+and covariance, and on the belief `prototypes` for the same humans. Three to four minutes a seed and width.
 """
 
 from __future__ import annotations
