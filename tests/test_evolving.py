@@ -46,7 +46,7 @@ def players(trainer: BuddyTrainer, side: str) -> SidePlayers:
 
 def records(trainer: BuddyTrainer, side: str) -> list[tuple[Rollout, Mapping[str, slice]]]:
     """The rollouts of the last sample, and who had which rows in them."""
-    return [(record, own) for record, own in players(trainer, side)._rollouts if record.obs]
+    return [(record, own) for record, own in players(trainer, side).record.rollouts if record.obs]
 
 
 def plant(trainer: BuddyTrainer, side: str, slot: int, **genes: float) -> int:

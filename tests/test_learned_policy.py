@@ -127,7 +127,7 @@ def test_every_niche_and_the_hall_act_as_in_training_over_a_whole_episode(
             assert held.any()
             np.testing.assert_allclose(policy.act(turns[side], rng)[held], actions[side][held], rtol=0, atol=1e-5)
             if player < len(living):  # what the hall does is not recorded
-                record, rows = sides[side]._rollouts[-1][0], sides[side]._seats.own[plan.slots(side)[player]]
+                record, rows = sides[side].record.rollouts[-1][0], sides[side]._seats.own[plan.slots(side)[player]]
                 distribution = policy.network.spec.distribution(record.inputs[-1][rows])
                 chances = policy.distribution(turns[side]).log_prob(every_row(record.actions[-1][rows], held))
                 expected = distribution.log_prob(record.actions[-1][rows])

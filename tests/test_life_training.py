@@ -42,7 +42,7 @@ def test_what_is_learned_from_ends_with_the_life(make_trainer: MakeTrainer) -> N
     seen = watched(trainer)
     batch = trainer.env_runner.sample().policy_batches
     players = trainer.env_runner._players["goal_buddy"]
-    ((record, own),) = [(record, own) for record, own in players._rollouts if record.obs]
+    ((record, own),) = [(record, own) for record, own in players.record.rollouts if record.obs]
     rows = players._seats.rows[: players._seats.living]
     deaths = [torch.from_numpy(infos["retired"]["goal_buddy"]).flatten()[rows] for infos in seen]
     retired = torch.stack(deaths)                                                                              # [T, R]

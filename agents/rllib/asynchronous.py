@@ -53,7 +53,7 @@ class AsynchronousRunner(BatchedRunner):
         )  # fmt: skip
 
     def _batch(self) -> dict[str, list[Trajectory]]:
-        played = {name: self._players[spec.side].played(name) for name, spec in self.plan.specs.items()}
+        played = {name: self._players[spec.side].record.played(name) for name, spec in self.plan.specs.items()}
         return {
             name: [record.trajectory(self.module[name].network.spec, rows) for record, rows in parts]
             for name, parts in played.items()

@@ -1,7 +1,7 @@
 """Everybody on one side of all worlds: the members that learn, the hall of fame, and the scripted policies.
 
 Each episode the seats are dealt anew. Each round all learned players act in one forward pass, scripted policies fill
-their own seats, and what the living members saw, did and earned is recorded.
+their own seats, and what the living members saw, did and earned is recorded (`SideRecord`).
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.curiosity import chosen_features, creation_novelty, slate_novelty
 from agents.history import History
 from agents.insight import user_insight
 from agents.matchmaking import assign_seats
 from agents.networks import BuddyNetwork, build_network
 from agents.policy import Policy, Turn
 from agents.rllib.plan import TrainingPlan
-from agents.rllib.rollout import Rollout, joined
+from agents.rllib.record import SideRecord
 from agents.rllib.roster import SideRoster, first_roster
 from agents.rllib.seating import seating
 from agents.rllib.team import Team
 from ammo_env.vector import VectorEnv
-
-BEHAVIOUR_EVERY = 8  # rounds between those that describe a member's behaviour
 
 
 class SidePlayers:
@@ -47,7 +44,7 @@ class SidePlayers:
         self._share = plan.settings.side(side).scripted_share
         self._space, self._layout = env.action_spaces[side], env.observation_layouts[side]
         self._space_shape = self._space.shape or ()  # of one action; a slate of one slot is a plain number
-        self._slots = env.config.attention.num_slots
+        self._num_slots = env.config.attention.num_slots
         self._shape = (env.num_envs, env.num_agents[side])
         source = plan.histories.get(side)
         self._history = History(source, 0) if source else None
@@ -81,7 +78,7 @@ class SidePlayers:
         """Seat players as given: [E, N] player indices, or −1 − j for script j."""
         self.holders, self._seen = holders, None
         self._lay_out()
-        self._rollouts.append((Rollout(), self._seats.own))
+        self.record.deal(self._seats)
 
     def bait_guesses(self, default: float) -> NDArray[np.float64]:
         """[E, N] what the players of user buddies take ungrounded content to add to answers; scripts: `default`."""
@@ -90,9 +87,9 @@ class SidePlayers:
         return np.array([*own, default])[np.maximum(self.holders, -1)]
 
     def start(self) -> None:
-        """Begin new records; the networks may have new weights."""
-        self._rollouts: list[tuple[Rollout, Mapping[str, slice]]] = [(Rollout(), self._seats.own)]
-        self._script_rewards: dict[str, list[float]] = {name: [] for name in self._scripts}
+        """Begin a new record; the networks may have new weights."""
+        specs = {name: network.spec for name, network in self._networks.items()}
+        self.record = SideRecord(self.side, specs, self._layout, self._num_slots, self._seats)
         if self._team is not None:
             self._team.refresh()
 
@@ -107,7 +104,7 @@ class SidePlayers:
                 drawn = drawn.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf)
             if self._history is not None:
                 self._history.acted(obs, drawn)
-            self._record(obs, mask, inputs, values, drawn)
+            self.record.act(self._seats.living, obs, mask, inputs, values, drawn)
             actions = np.zeros((*self._shape, *self._space_shape), dtype=drawn.numpy().dtype)
             actions.reshape(-1, *self._space_shape)[self._seats.rows] = drawn.numpy().reshape(-1, *self._space_shape)
         return self._clipped(self._with_scripts(actions, turn, rng))
@@ -117,82 +114,24 @@ class SidePlayers:
     ) -> None:
         """Record the rewards [E, N] of the round just played, made of named `terms`; `after` [E, N, F] is what whoever
         acted saw next."""
-        record, seats = self._rollouts[-1][0], self._seats
-        living = seats.rows[: seats.living]
-        earned = torch.from_numpy(rewards).flatten()[living]
-        if self._team is not None:
-            record.judged.append(earned)
-            if seats.honesty is not None and "grounding" in terms:
-                price = torch.from_numpy(terms["grounding"]).flatten()[living]
-                earned = earned + seats.honesty[: seats.living] * price
-            if seats.novelty is not None:
-                if self.side == "user_buddy":
-                    novelty = slate_novelty(self._layout, record.obs[-1], record.actions[-1], self._slots)
-                else:
-                    novelty = creation_novelty(self._layout, torch.from_numpy(after).flatten(0, 1)[living])
-                earned = earned + seats.novelty[: seats.living] * novelty
-            record.rewards.append(earned)
-        for name, held in seats.scripted.items():
-            if held.any():
-                self._script_rewards[name].append(float(rewards[held].mean()))
+        self.record.earn(self._seats, rewards, terms, after)
 
     def retire(self, retired: NDArray[np.bool_]) -> None:
         """After `earn`: the lives in the seats [E, N] ended with the round just played. Their players go on with the
         next life there, from which no advantage reaches back."""
-        if self._team is not None and retired.any():
-            record = self._rollouts[-1][0]
-            record.retirements[len(record.rewards) - 1] = self._seats.learned(retired)[: self._seats.living]
+        self.record.retire(self._seats, retired)
 
     def close(self, turn: Turn, terminated: NDArray[np.bool_]) -> None:
         """Mark an end after the last round: what follows is worth V of `turn`, or 0 in worlds [E] that terminated."""
         if self._team is None:
             return
         alive = torch.from_numpy(np.repeat(~terminated, self._shape[1]))[self._seats.rows]
-        (obs, mask), living = self._view(turn), self._seats.living
-        values = (self._team.forward(obs, mask)[1] * alive)[:living]
-        record = self._rollouts[-1][0]
-        record.boundaries.append((len(record.rewards) - 1, values))
-        record.closing.append((obs[:living], mask[:living], alive[:living]))
+        obs, mask = self._view(turn)
+        self.record.close(self._seats.living, obs, mask, alive, self._team.forward(obs, mask)[1])
 
     def columns(self) -> dict[str, dict[str, Tensor]]:
         """Slot → its training columns; slots that had no seat are left out."""
-        result: dict[str, dict[str, Tensor]] = {}
-        for name, network in self._networks.items():
-            own = self.roster.hyperparameters[name]
-            parts = [
-                record.columns(network.spec, own.gamma, own.gae_lambda, rows) for record, rows in self.played(name)
-            ]
-            if parts:
-                result[name] = joined(parts)
-        return result
-
-    def behaviour(self, name: str) -> tuple[float, ...]:
-        """What a member did, as a point: mean action, or mean features of what it chose; empty without a seat."""
-        points = []
-        for record, rows in self.played(name):
-            for obs, actions in list(zip(record.obs, record.actions, strict=True))[::BEHAVIOUR_EVERY]:
-                points.append(self._described(obs[rows], actions[rows]))
-        return tuple(torch.cat(points).mean(0).tolist()) if points else ()
-
-    def report(self) -> dict[str, float]:
-        """Mean reward per round of every member, and its advantage over the mean of the scripted policies."""
-        scripted = {name: float(np.mean(rewards)) for name, rewards in self._script_rewards.items() if rewards}
-        report = {f"script_{name}/reward": reward for name, reward in scripted.items()}
-        for name in self._networks:
-            parts = [torch.stack(record.judged)[:, rows].flatten() for record, rows in self.played(name)]
-            if not parts:
-                continue
-            reward = float(torch.cat(parts).mean())
-            report[f"{name}/reward"] = reward
-            if scripted:
-                report[f"{name}/advantage_over_scripts"] = reward - float(np.mean(list(scripted.values())))
-        return report
-
-    def played(self, name: str) -> list[tuple[Rollout, slice]]:
-        """The rollouts since `start` in which a member had seats, and its rows in them."""
-        return [
-            (record, own[name]) for record, own in self._rollouts if record.obs and own[name].stop > own[name].start
-        ]
+        return self.record.columns(self.roster.hyperparameters)
 
     def state(self, turn: Turn | None) -> dict[str, Any]:
         """Seats and histories, with `turn` in front of the side."""
@@ -239,17 +178,6 @@ class SidePlayers:
         if self._insight is not None:
             obs = torch.cat([obs, self._seats.learned(self._insight(turn.env))], dim=-1)
         return obs, self._seats.learned(turn.mask)
-
-    def _record(self, obs: Tensor, mask: Tensor, inputs: Tensor, values: Tensor, drawn: Tensor) -> None:
-        record, living = self._rollouts[-1][0], self._seats.living
-        columns = (record.obs, record.mask, record.inputs, record.values, record.actions)
-        for column, rows in zip(columns, (obs, mask, inputs, values, drawn), strict=True):
-            column.append(rows[:living])
-
-    def _described(self, obs: Tensor, actions: Tensor) -> Tensor:
-        if self.side == "user_buddy":
-            return chosen_features(self._layout, obs, actions, self._slots).mean(1)
-        return actions.clamp(-1.0, 1.0) if actions.dtype.is_floating_point else actions.reshape(-1, 1).float()
 
     def _with_scripts(self, actions: NDArray[Any] | None, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         for name, seats in self._seats.scripted.items():

@@ -90,13 +90,15 @@ class BatchedRunner(EnvRunner):  # type: ignore[misc]
         report = self._meter.summary()
         del report["cumulative_regret"]  # not all rounds were measured
         for players in self._players.values():
-            report.update(players.report())
+            report.update(players.record.report())
         return report
 
     def judged(self) -> tuple[Tally, dict[str, tuple[float, ...]]]:
         """What AiPP said of the players in the last `sample`, and slot → what it did, as a point."""
         behaviour = {
-            name: players.behaviour(name) for side, players in self._players.items() for name in self.plan.slots(side)
+            name: players.record.behaviour(name)
+            for side, players in self._players.items()
+            for name in self.plan.slots(side)
         }
         return self._tally, behaviour
 
