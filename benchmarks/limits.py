@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.baselines import LinUCB
+from agents.baselines import FadingLinUCB, LinUCB
 from agents.baselines.bandits import ScorePolicy, feature, left
 from agents.evaluation import Arena, evaluate_user_buddies, scripted_cast
 from agents.policy import Turn
@@ -52,7 +52,7 @@ RULES: Mapping[str, tuple[Bonus, tuple[float, ...]]] = {
     "w sd², fading": (lambda w, sd, rest: w * rest * sd**2, (6.0, 8.0, 10.0, 12.0)),
 }
 WIDTHS = (1.0, 2.0, 3.0, 4.0)
-BEST = RULES["w sd, fading to a quarter"][0], 2.5  # on both worlds within the noise
+BEST = 2.5  # width of FadingLinUCB, which is "w sd, fading to a quarter": on both worlds within the noise
 STEP = 0.01  # weight of an addition, in utility per standard deviation
 
 
@@ -87,19 +87,25 @@ def main() -> None:
 
 
 class Rule(ScorePolicy):
-    """q_hat.e plus a bonus, plus an addition."""
+    """q_hat.e plus a bonus."""
 
-    def __init__(
-        self, bonus: Bonus, weight: float, addition: Callable[[Turn], NDArray[Any]] | None = None, step: float = 0.0
-    ) -> None:
-        self._bonus, self._weight, self._addition, self._step = bonus, weight, addition, step
+    def __init__(self, bonus: Bonus, weight: float) -> None:
+        self._bonus, self._weight = bonus, weight
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
-        score = feature(turn, "score") + self._bonus(self._weight, feature(turn, "uncertainty"), left(turn))
-        if self._addition is None:
-            return score
+        return feature(turn, "score") + self._bonus(self._weight, feature(turn, "uncertainty"), left(turn))
+
+
+class WithAddition(FadingLinUCB):
+    """The best rule plus so much per standard deviation of something else."""
+
+    def __init__(self, addition: Callable[[Turn], NDArray[Any]], step: float) -> None:
+        super().__init__(BEST)
+        self._addition, self._step = addition, step
+
+    def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         added = self._addition(turn)
-        return score + self._step * added / max(float(added.std()), 1e-9)
+        return super().scores(turn, rng) + self._step * added / max(float(added.std()), 1e-9)
 
 
 class Shadow(ScorePolicy):
@@ -151,8 +157,8 @@ def shown(scenario: str, arguments: argparse.Namespace) -> str:
     for number, fresh in ((16, 0.25), (16, 0.0), (32, 0.25), (64, 0.0)):
         world = world_of(scenario, **{"attention.num_candidates": number, "attention.fresh_share": fresh})
         found = [
-            [regret(world, Rule(BEST[0], weight), arguments.worlds, seed) for seed in arguments.seeds]
-            for weight in (2.0, 2.5, 3.0)
+            [regret(world, FadingLinUCB(width), arguments.worlds, seed) for seed in arguments.seeds]
+            for width in (2.0, 2.5, 3.0)
         ]
         rows.append([number, fresh, *map(mean_interval, found)])
     return table(["shown", "fresh share", "w=2", "w=2.5", "w=3"], rows)
@@ -162,12 +168,12 @@ def additions(scenario: str, arguments: argparse.Namespace) -> str:
     """What a little of everything else does to the best rule, and what the best of it would gain."""
     world, rows = world_of(scenario), list[list[Cell]]()
 
-    def scores(rule: Rule) -> NDArray[Any]:
+    def scores(rule: ScorePolicy) -> NDArray[Any]:
         return np.array([regret(world, rule, arguments.worlds, seed) for seed in arguments.seeds])
 
-    without = scores(Rule(*BEST))
+    without = scores(FadingLinUCB(BEST))
     for name, addition in ADDITIONS.items():
-        more, less = (scores(Rule(*BEST, addition, step)) - without for step in (STEP, -STEP))
+        more, less = (scores(WithAddition(addition, step)) - without for step in (STEP, -STEP))
         slope, bend = float((more - less).mean()) / 2, float((more + less).mean()) / 2
         gain = slope**2 / (4 * bend) if bend > 0 else float("nan")
         rows.append([name, mean_interval(more), mean_interval(less), gain])

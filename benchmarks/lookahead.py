@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from agents.baselines import FadingLinUCB
-from agents.baselines.bandits import ScorePolicy, feature, left
+from agents.baselines.bandits import ScorePolicy, faded, feature, left
 from agents.policy import Policy, Turn
 from agents.report import Cell, table
 from agents.statistics import mean_interval
@@ -91,7 +91,7 @@ class ExpectedImprovement(ScorePolicy):
 
     def scores(self, turn: Turn, rng: np.random.Generator) -> NDArray[Any]:
         score, slots = feature(turn, "score"), turn.env.config.attention.num_slots
-        deviation = self._width * (0.25 + 0.75 * left(turn)) * feature(turn, "uncertainty") + 1e-6
+        deviation = self._width * faded(turn) * feature(turn, "uncertainty") + 1e-6
         above = (score - np.sort(score, axis=-1)[..., -slots, None]) / deviation
         density = np.exp(-0.5 * above**2) / np.sqrt(2.0 * np.pi)
         return np.asarray(deviation * (above * ndtr(above) + density))

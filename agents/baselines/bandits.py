@@ -72,6 +72,11 @@ def left(turn: Turn) -> float:
     return 1.0 - turn.env.world.state.now / turn.env.config.episode.num_rounds
 
 
+def faded(turn: Turn) -> float:
+    """The share of optimism that is left: 1 in the first round, a little over 1 - `FADING` in the last."""
+    return 1.0 - FADING * (1.0 - left(turn))
+
+
 class RandomSlate(ScorePolicy):
     """A uniformly random slate of the candidates shown."""
 
@@ -161,7 +166,7 @@ class FadingLinUCB(LinUCB):
         return self._now(turn).destination_scores(turn, rng)
 
     def _now(self, turn: Turn) -> LinUCB:
-        return LinUCB(self.width * (1.0 - FADING * (1.0 - left(turn))))
+        return LinUCB(self.width * faded(turn))
 
 
 class Thompson(ScorePolicy):
